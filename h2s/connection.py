@@ -1,0 +1,323 @@
+"""The asyncio driver of an HTTP/2 session: bytes in, events to their streams, bytes out.
+
+One `Connection` stands between one transport and one `Session`. It is used on both sides of a tunnel and for public
+HTTP/2 clients. It adds no decisions, only these mechanics:
+
+* Each event goes to the `Stream` registered for its id; a head of an unknown id is a new request and goes to the
+  `Owner`, which answers with the stream that will take the rest.
+* Whatever is sent is written once per turn of the event loop (`_flush`), in pieces of `WRITE_SIZE`, and only while the
+  transport takes it: behind a slow socket the frames stay unmade in the session, where urgent streams overtake.
+* Any byte from the peer is life; `Liveness` says when to PING and when to give up.
+* When the connection ends, each stream still registered hears `on_reset` exactly once, and then the owner `on_closed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+from .engine.session import (
+    Data,
+    Event,
+    Fields,
+    Goaway,
+    Head,
+    Informational,
+    PingAck,
+    Reset,
+    Session,
+    Settings,
+    Terminated,
+    Trailers,
+)
+from .errors import ConnectionLost, ErrorCode, H2SError, RemoteProtocolError
+from .liveness import Liveness, Verdict
+
+__all__ = ["Connection", "Owner", "Stream"]
+
+WRITE_SIZE = 64 * 1024
+"""Bytes handed to the transport at a time."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that a closing transport has to write what is left."""
+
+
+class Stream(Protocol):
+    """Takes what happens on one stream. Calls come in wire order; after `on_reset` none follows."""
+
+    def on_informational(self, fields: Fields) -> None:
+        """A 1xx head came (client side)."""
+
+    def on_head(self, fields: Fields, end_stream: bool) -> None:
+        """The response's head came (client side; a request's head goes to `Owner.on_stream`)."""
+
+    def on_data(self, data: bytes, flow: int, end_stream: bool) -> None:
+        """A piece of the body came; the stream's window is owed `flow` bytes (`Connection.credit`)."""
+
+    def on_trailers(self, fields: Fields) -> None:
+        """The trailer section came, and with it the end."""
+
+    def on_reset(self, code: int, processed: bool) -> None:
+        """The stream is over before its time; `processed` False: the peer has surely not acted on it."""
+
+    def on_drained(self) -> None:
+        """The queue of this stream is low again: a paused source can go on."""
+
+
+class Owner(Protocol):
+    """Takes what happens on a connection as a whole."""
+
+    def on_stream(
+        self, connection: Connection, stream_id: int, fields: Fields, end_stream: bool
+    ) -> Stream | None:
+        """A request came in. Return who takes the rest of it; None if it is answered or reset already."""
+
+    def on_settings(self, connection: Connection, values: dict[int, int]) -> None:
+        """The peer's SETTINGS came."""
+
+    def on_goaway(self, connection: Connection, event: Goaway) -> None:
+        """The peer will take no more streams."""
+
+    def on_closed(self, connection: Connection, error: Exception | None) -> None:
+        """The connection is gone; `error` is None when this side closed it."""
+
+
+class Connection(asyncio.Protocol):
+    """One HTTP/2 connection. Made with a session, then given to a transport as its protocol."""
+
+    def __init__(self, session: Session, owner: Owner, *, liveness: Liveness | None = None) -> None:
+        self.session = session
+        self.owner = owner
+        self.streams: dict[int, Stream] = {}
+        self.transport: asyncio.Transport | None = None
+        self.closed = False
+        self._loop = asyncio.get_running_loop()
+        self._liveness = liveness
+        self._liveness_timer: asyncio.TimerHandle | None = None
+        self._last_heard = 0.0
+        self._flush_scheduled = False
+        self._writable = True
+        self._closing = False
+        self._error: Exception | None = None
+
+    # -- transport callbacks --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start on a transport: the first SETTINGS go out."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._last_heard = self._loop.time()
+        if self._liveness is not None:
+            self._liveness.heard(self._last_heard)
+            self._arm()
+        self.flush_soon()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the session and hand each event on."""
+        self._last_heard = self._loop.time()
+        if self._closing:
+            return
+        for event in self.session.receive(data):
+            self._dispatch(event)
+        self.flush_soon()
+
+    def eof_received(self) -> bool:
+        """Treat the peer's end of the connection as its end for both."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End every stream, then tell the owner."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._liveness_timer is not None:
+            self._liveness_timer.cancel()
+        error: Exception | None = self._error or exc
+        if error is None and not self._closing:
+            error = ConnectionLost("the peer closed the connection")
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            stream.on_reset(ErrorCode.CANCEL, True)
+        self.owner.on_closed(self, error)
+
+    def pause_writing(self) -> None:
+        """Stop making frames: the transport's buffer is full."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Go on making frames."""
+        self._writable = True
+        self.flush_soon()
+
+    # -- what the owner and the streams use ------------------------------------------------------------------------
+
+    @property
+    def last_heard(self) -> float:
+        """When the peer last sent anything, in loop time."""
+        return self._last_heard
+
+    def open(self, fields: Fields, stream: Stream, *, end_stream: bool, urgent: bool = False) -> int:
+        """Open a stream towards the peer (client role) and return its id. Raises NoFreeStream."""
+        stream_id = self.session.open(fields, end_stream=end_stream, urgent=urgent)
+        self.streams[stream_id] = stream
+        self.flush_soon()
+        return stream_id
+
+    def send_informational(self, stream_id: int, fields: Fields) -> None:
+        """Send a 1xx head."""
+        self.session.send_informational(stream_id, fields)
+        self.flush_soon()
+
+    def send_head(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+        """Send the response's head."""
+        self.session.send_head(stream_id, fields, end_stream=end_stream)
+        self.flush_soon()
+
+    def send_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> bool:
+        """Queue a piece of a body. False: pause the source until `Stream.on_drained`."""
+        session = self.session
+        session.send_data(stream_id, data, end_stream=end_stream)
+        self.flush_soon()
+        return session.queued(stream_id) <= session.limits.queue_high
+
+    def send_trailers(self, stream_id: int, fields: Fields) -> None:
+        """Queue the trailer section; it ends this side."""
+        self.session.send_trailers(stream_id, fields)
+        self.flush_soon()
+
+    def credit(self, stream_id: int, size: int) -> None:
+        """Give back `size` bytes of the stream's window: they have been passed on."""
+        self.session.credit(stream_id, size)
+        self.flush_soon()
+
+    def reset(self, stream_id: int, code: int) -> None:
+        """End a stream now; its `Stream` hears nothing more."""
+        self.streams.pop(stream_id, None)
+        self.session.reset(stream_id, code)
+        self.flush_soon()
+
+    def forget(self, stream_id: int) -> None:
+        """Stop routing events of a stream that has ended on both sides."""
+        self.streams.pop(stream_id, None)
+
+    def close(self, code: int = ErrorCode.NO_ERROR, debug: bytes = b"") -> None:
+        """Send GOAWAY and what is queued as far as the transport takes it, then close. Streams hear `on_reset`."""
+        if self._closing or self.closed:
+            return
+        self.session.goaway(code, debug=debug)
+        self._finish()
+
+    def fail(self, error: H2SError) -> None:
+        """Close because of `error`, which `Owner.on_closed` is told."""
+        if self._error is None:
+            self._error = error
+        if isinstance(error, RemoteProtocolError):
+            self.close(error.code, str(error).encode("utf-8", "replace")[:128])
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once, dropping what was not written."""
+        self._closing = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def flush_soon(self) -> None:
+        """Write what is due at the end of this turn of the loop."""
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, event: Event) -> None:
+        kind = type(event)
+        if kind is Data:
+            data = cast(Data, event)
+            stream = self.streams.get(data.stream_id)
+            if stream is not None:
+                stream.on_data(data.data, data.flow, data.end_stream)
+        elif kind is Head:
+            head = cast(Head, event)
+            stream = self.streams.get(head.stream_id)
+            if stream is not None:
+                stream.on_head(head.fields, head.end_stream)
+            else:
+                new = self.owner.on_stream(self, head.stream_id, head.fields, head.end_stream)
+                if new is not None:
+                    self.streams[head.stream_id] = new
+        elif kind is Reset:
+            reset = cast(Reset, event)
+            stream = self.streams.pop(reset.stream_id, None)
+            if stream is not None:
+                stream.on_reset(reset.code, reset.processed)
+        elif kind is Trailers:
+            trailers = cast(Trailers, event)
+            stream = self.streams.get(trailers.stream_id)
+            if stream is not None:
+                stream.on_trailers(trailers.fields)
+        elif kind is Informational:
+            informational = cast(Informational, event)
+            stream = self.streams.get(informational.stream_id)
+            if stream is not None:
+                stream.on_informational(informational.fields)
+        elif kind is PingAck:
+            if self._liveness is not None:
+                self._liveness.acked(cast(PingAck, event).payload, self._loop.time())
+        elif kind is Settings:
+            self.owner.on_settings(self, cast(Settings, event).values)
+        elif kind is Goaway:
+            self.owner.on_goaway(self, cast(Goaway, event))
+        else:
+            terminated = cast(Terminated, event)
+            if self._error is None:
+                self._error = RemoteProtocolError(terminated.reason, terminated.code)
+            self._finish()
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        transport = self.transport
+        if transport is None or self._closing:
+            return
+        session = self.session
+        while self._writable:
+            data = session.pull(WRITE_SIZE)
+            if not data:
+                break
+            transport.write(data)
+        for stream_id in session.drained():
+            stream = self.streams.get(stream_id)
+            if stream is not None:
+                stream.on_drained()
+
+    def _finish(self) -> None:
+        """Write what is left as far as it goes without waiting for windows, and close."""
+        self._closing = True
+        transport = self.transport
+        if transport is None:
+            return
+        while data := self.session.pull(WRITE_SIZE):
+            if transport.get_write_buffer_size() > 16 * WRITE_SIZE:
+                break
+            transport.write(data)
+        transport.close()
+        self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+
+    def _arm(self) -> None:
+        assert self._liveness is not None
+        self._liveness_timer = self._loop.call_at(self._liveness.deadline, self._on_deadline)
+
+    def _on_deadline(self) -> None:
+        assert self._liveness is not None
+        if self._closing:
+            self.abort()
+            return
+        now = self._loop.time()
+        self._liveness.heard(self._last_heard)
+        verdict = self._liveness.check(now)
+        if verdict is Verdict.DEAD:
+            self._error = ConnectionLost("the peer has been silent for too long")
+            self.abort()
+            return
+        if verdict is Verdict.PING:
+            self.session.ping(self._liveness.payload)
+            self.flush_soon()
+        self._arm()
