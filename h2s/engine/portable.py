@@ -1,0 +1,355 @@
+"""The engine that runs everywhere: HTTP/2 on the solid parts of the `h2` package.
+
+From h2 and its two libraries come the reading of frames (`InboundBuffer`, hyperframe), SETTINGS and their rules
+(`h2.settings`), and header compression (hpack). The state of connection and streams is kept here and in `sender`,
+because h2's own does what a tunnel cannot live with: GOAWAY in either direction kills the streams in flight, and a
+body that contradicts its content-length, a malformed head or one stream too many kills the connection.
+
+Errors. What is wrong with one stream ends that stream: RST_STREAM for the peer, `Reset(local=True)` for the caller.
+What leaves the two ends with different ideas of the connection (framing, compression, ids, its window) ends the
+connection: GOAWAY, then `Terminated`.
+
+Late frames. After this side has reset a stream, frames that crossed the reset on the wire still arrive. A client has
+opened every stream itself, so it ignores whatever comes for one that is gone. A server must tell a late frame from a
+second use of an old id, and remembers the last `REMEMBERED_RESETS` streams it has reset. Late DATA count towards the
+connection's window like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
+from hpack import Decoder, HPACKError, OversizedHeaderListError
+from hyperframe.exceptions import HyperframeError
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    PushPromiseFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+
+from ..errors import ErrorCode, RemoteProtocolError
+from ..fields import content_length, request_error, response_error, trailer_error
+from . import frames
+from .sender import ENCODER_TABLE, MAX_WINDOW, Sender
+from .session import (
+    Data,
+    Event,
+    Fields,
+    Goaway,
+    Head,
+    Informational,
+    Limits,
+    PingAck,
+    Reset,
+    Role,
+    Settings,
+    Terminated,
+    Trailers,
+)
+from .stream import Stream
+
+__all__ = ["PortableSession"]
+
+MAX_REFUSALS = 1000
+"""Streams above the limit, one after the other, that are refused singly; then the peer is taken for hostile."""
+HARD_HEAD_FACTOR = 4
+"""A head above `max_header_list_size` ends its stream; one this many times larger is not even decompressed."""
+KNOWN_SETTINGS = frozenset(SettingCodes)
+
+
+class PortableSession(Sender):
+    """One end of an HTTP/2 connection on h2's parts. See `Session` for the contract."""
+
+    def __init__(self, role: Role, limits: Limits) -> None:
+        super().__init__(role, limits)
+        self._buffer = frames.InboundBuffer(server=self._server)
+        self._buffer.max_frame_size = limits.max_frame_size
+        self._decoder = Decoder(limits.max_header_list_size * HARD_HEAD_FACTOR)
+        self._receive_window = self._window
+        self._owed = 0
+        self._settings_acked = False
+        self._refusals = 0
+        self._terminated = False
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take bytes from the peer and return what they mean."""
+        events: list[Event] = []
+        if self._terminated:
+            return events
+        try:
+            self._buffer.add_data(data)
+            for frame in self._buffer:
+                if not self._peer_settings_seen and type(frame) is not SettingsFrame:
+                    raise RemoteProtocolError("the first frame is not SETTINGS")
+                handler = HANDLERS.get(type(frame))
+                if handler is not None:
+                    handler(self, frame, events)
+        except RemoteProtocolError as error:
+            self._terminate(error.code, str(error), events)
+        except ProtocolError as error:
+            self._terminate(error.error_code, str(error), events)
+        except HyperframeError as error:
+            self._terminate(ErrorCode.PROTOCOL_ERROR, str(error), events)
+        return events
+
+    def _terminate(self, code: int, reason: str, events: list[Event]) -> None:
+        self._terminated = self._closed_to_new = True
+        for stream in self._streams.values():
+            stream.drop_queue()
+        self._streams.clear()
+        self._control += frames.goaway(min(self._last_seen, self._last_accepted), code, b"")
+        events.append(Terminated(int(code), reason))
+
+    def _on_headers(self, frame: HeadersFrame, events: list[Event]) -> None:
+        fields = self._decode(frame.data)
+        stream = self._streams.get(frame.stream_id)
+        if stream is None:
+            if not self._admits(frame.stream_id):
+                return
+            stream = self._new_stream(frame.stream_id)
+        end_stream = "END_STREAM" in frame.flags
+        if sum(len(name) + len(value) + 32 for name, value in fields) > self.limits.max_header_list_size:
+            self._fail(stream, ErrorCode.ENHANCE_YOUR_CALM, events)
+        elif stream.remote_ended:
+            self._fail(stream, ErrorCode.STREAM_CLOSED, events)
+        elif stream.head_received:
+            self._on_trailers(stream, fields, end_stream, events)
+        elif self._server:
+            self._on_request(stream, fields, end_stream, events)
+        else:
+            self._on_response(stream, fields, end_stream, events)
+
+    def _decode(self, block: bytes) -> Fields:
+        """Decompress a head: every one that comes, wanted or not, since the next depends on it."""
+        try:
+            return cast(Fields, self._decoder.decode(block, raw=True))
+        except OversizedHeaderListError as error:
+            raise RemoteProtocolError("a head is far too large", ErrorCode.ENHANCE_YOUR_CALM) from error
+        except HPACKError as error:
+            raise RemoteProtocolError("a head does not decompress", ErrorCode.COMPRESSION_ERROR) from error
+
+    def _admits(self, stream_id: int) -> bool:
+        """Say whether a head on a stream that is not open opens it."""
+        if not self._server:
+            self._require_used(stream_id)
+            return False
+        if stream_id > self._last_accepted or stream_id in self._resets:
+            return False
+        if stream_id % 2 == 0 or stream_id <= self._last_seen:
+            raise RemoteProtocolError("a head on a stream that cannot be opened")
+        self._last_seen = stream_id
+        if len(self._streams) < self.limits.max_concurrent_streams:
+            self._refusals = 0
+            return True
+        self._refusals += 1
+        if self._refusals > MAX_REFUSALS:
+            raise RemoteProtocolError("streams above the limit", ErrorCode.ENHANCE_YOUR_CALM)
+        self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
+        return False
+
+    def _require_used(self, stream_id: int) -> None:
+        """Raise if the stream has never been opened."""
+        highest = self._last_seen if self._server else self._last_opened
+        if stream_id % 2 == 0 or stream_id > highest:
+            raise RemoteProtocolError("a frame on a stream that was never opened")
+
+    def _on_request(self, stream: Stream, fields: Fields, end_stream: bool, events: list[Event]) -> None:
+        stream.head_received = True
+        if request_error(fields) is not None:
+            return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
+        names = [name for name, _ in fields]
+        if b":protocol" in names and not self.limits.connect_protocol:
+            return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
+        if b"content-length" in names and (b":method", b"CONNECT") not in fields:
+            stream.remaining = content_length(fields)
+        return self._on_final_head(stream, fields, end_stream, events)
+
+    def _on_response(self, stream: Stream, fields: Fields, end_stream: bool, events: list[Event]) -> None:
+        if response_error(fields) is not None:
+            return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
+        status = fields[0][1]
+        if status[:1] == b"1":
+            if end_stream:
+                return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
+            events.append(Informational(stream.stream_id, fields))
+            return None
+        stream.head_received = True
+        if stream.bodyless or status in (b"204", b"304"):
+            stream.remaining = 0
+        elif not (stream.connect and status[:1] == b"2"):
+            stream.remaining = content_length(fields)
+        return self._on_final_head(stream, fields, end_stream, events)
+
+    def _on_final_head(self, stream: Stream, fields: Fields, end_stream: bool, events: list[Event]) -> None:
+        if not stream.count(0, end_stream=end_stream):
+            return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
+        events.append(Head(stream.stream_id, fields, end_stream))
+        if end_stream:
+            self._end_remote(stream)
+        return None
+
+    def _on_trailers(self, stream: Stream, fields: Fields, end_stream: bool, events: list[Event]) -> None:
+        if not end_stream or trailer_error(fields) is not None or not stream.count(0, end_stream=True):
+            return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
+        events.append(Trailers(stream.stream_id, fields))
+        self._end_remote(stream)
+        return None
+
+    def _on_data(self, frame: DataFrame, events: list[Event]) -> None:
+        flow = frame.flow_controlled_length
+        self._take_connection_window(flow)
+        stream_id = frame.stream_id
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return self._on_late_data(stream_id)
+        if stream.remote_ended:
+            return self._fail(stream, ErrorCode.STREAM_CLOSED, events)
+        stream.receive_window -= flow
+        if stream.receive_window < 0 and flow:
+            return self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR, events)
+        data = frame.data
+        end_stream = "END_STREAM" in frame.flags
+        if not stream.head_received or not stream.count(len(data), end_stream=end_stream):
+            return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
+        if flow or end_stream:
+            events.append(Data(stream_id, data, flow, end_stream))
+        if end_stream:
+            self._end_remote(stream)
+        return None
+
+    def _take_connection_window(self, flow: int) -> None:
+        """Count DATA against the connection's window, and give it back in steps of a quarter."""
+        if flow > self._receive_window:
+            raise RemoteProtocolError("more DATA than the connection's window", ErrorCode.FLOW_CONTROL_ERROR)
+        self._receive_window -= flow
+        self._owed += flow
+        if self._owed * 4 >= self._window:
+            self._control += frames.window_update(0, self._owed)
+            self._receive_window += self._owed
+            self._owed = 0
+
+    def _on_late_data(self, stream_id: int) -> None:
+        if stream_id > self._last_accepted and self._server:
+            return
+        self._require_used(stream_id)
+        if self._server and stream_id not in self._resets:
+            self._refuse(stream_id, ErrorCode.STREAM_CLOSED)
+
+    def _on_rst_stream(self, frame: RstStreamFrame, events: list[Event]) -> None:
+        stream = self._streams.get(frame.stream_id)
+        if stream is not None:
+            self._drop(stream)
+            code = frame.error_code
+            events.append(Reset(stream.stream_id, code, processed=code != ErrorCode.REFUSED_STREAM))
+        elif not (self._server and frame.stream_id > self._last_accepted):
+            self._require_used(frame.stream_id)
+
+    def _on_window_update(self, frame: WindowUpdateFrame, events: list[Event]) -> None:
+        increment = frame.window_increment
+        stream_id = frame.stream_id
+        if not stream_id:
+            if self._send_window + increment > MAX_WINDOW:
+                raise RemoteProtocolError("the connection's window overflows", ErrorCode.FLOW_CONTROL_ERROR)
+            self._send_window += increment
+            if self._send_window > 0:
+                self._feed_starved()
+        elif (stream := self._streams.get(stream_id)) is not None:
+            if stream.send_window + increment > MAX_WINDOW:
+                return self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR, events)
+            stream.send_window += increment
+            self._schedule(stream)
+        elif not (self._server and stream_id > self._last_accepted):
+            self._require_used(stream_id)
+        return None
+
+    def _on_settings(self, frame: SettingsFrame, events: list[Event]) -> None:
+        if "ACK" in frame.flags:
+            return self._on_settings_ack()
+        values = dict(frame.settings)
+        peer = self._peer
+        for code, value in values.items():
+            peer.validate_received_setting(code, value)
+        old_window = peer.initial_window_size
+        peer.update({code: value for code, value in values.items() if code in KNOWN_SETTINGS})
+        peer.acknowledge()
+        self._peer_settings_seen = True
+        self._peer_max_frame = peer.max_frame_size
+        table = min(peer.header_table_size, ENCODER_TABLE)
+        if table != self._encoder.header_table_size:
+            self._encoder.header_table_size = table
+        self._control += frames.SETTINGS_ACK
+        if peer.initial_window_size != old_window:
+            self._shift_send_windows(peer.initial_window_size - old_window)
+        events.append(Settings(values))
+        return None
+
+    def _shift_send_windows(self, delta: int) -> None:
+        """Apply a change of the peer's SETTINGS_INITIAL_WINDOW_SIZE to the open streams (RFC 9113 §6.9.2)."""
+        for stream in self._streams.values():
+            stream.send_window += delta
+            if stream.send_window > MAX_WINDOW:
+                raise RemoteProtocolError("a stream's window overflows", ErrorCode.FLOW_CONTROL_ERROR)
+            self._schedule(stream)
+
+    def _on_settings_ack(self) -> None:
+        """The peer knows our windows now: a smaller one than the default is binding from here on."""
+        if not self._settings_acked:
+            self._settings_acked = True
+            delta = self.limits.stream_window - self._stream_window
+            self._stream_window += delta
+            for stream in self._streams.values():
+                stream.receive_window += delta
+
+    def _on_ping(self, frame: PingFrame, events: list[Event]) -> None:
+        if "ACK" in frame.flags:
+            events.append(PingAck(frame.opaque_data))
+        else:
+            self._control += frames.ping(frame.opaque_data, ack=True)
+
+    def _on_goaway(self, frame: GoAwayFrame, events: list[Event]) -> None:
+        last = frame.last_stream_id
+        self._closed_to_new = True
+        events.append(Goaway(last, frame.error_code, frame.additional_data))
+        if self._server:
+            return
+        for stream in [stream for stream in self._streams.values() if stream.stream_id > last]:
+            self._drop(stream)
+            events.append(Reset(stream.stream_id, ErrorCode.REFUSED_STREAM, processed=False))
+
+    def _on_forbidden(self, frame: Frame, events: list[Event]) -> None:
+        """PUSH_PROMISE, which we have disabled, or a CONTINUATION that continues nothing."""
+        raise RemoteProtocolError(f"an unexpected {type(frame).__name__}")
+
+    def _fail(self, stream: Stream, code: int, events: list[Event]) -> None:
+        """End a stream because of what the peer sent on it."""
+        self._reset(stream, code)
+        events.append(Reset(stream.stream_id, code, processed=True, local=True))
+
+    def _end_remote(self, stream: Stream) -> None:
+        stream.remote_ended = True
+        if stream.local_ended:
+            self._drop(stream)
+
+
+HANDLERS: dict[type[Frame], Callable[[PortableSession, Any, list[Event]], None]] = {
+    HeadersFrame: PortableSession._on_headers,
+    DataFrame: PortableSession._on_data,
+    RstStreamFrame: PortableSession._on_rst_stream,
+    WindowUpdateFrame: PortableSession._on_window_update,
+    SettingsFrame: PortableSession._on_settings,
+    PingFrame: PortableSession._on_ping,
+    GoAwayFrame: PortableSession._on_goaway,
+    PushPromiseFrame: PortableSession._on_forbidden,
+    ContinuationFrame: PortableSession._on_forbidden,
+}
+"""What to do with a frame; PRIORITY, ALTSVC and unknown ones are ignored (RFC 9113 §5.3.2, §5.5)."""
