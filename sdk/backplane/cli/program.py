@@ -49,6 +49,7 @@ def _program() -> typer.Typer:
     program = typer.Typer(
         name="backplane",
         add_completion=False,
+        rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

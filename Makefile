@@ -1,0 +1,51 @@
+# One command sets everything up: each target first makes .venv, once.
+#
+#   make demo [ARGS=--once]    an edge, an app and an agent on this machine, until Ctrl-C
+#   make test [ARGS=...]       the tests; ARGS go to pytest
+#   make lint                  format, lint, types, import contracts
+#   make bench [ARGS=...]      the benchmarks
+#   make clean                 removes .venv and caches
+#
+# PYTHON chooses the interpreter: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+ARGS   ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test lint bench clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMP)
+	@exec $(BIN)/python -m examples.demo $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	@exec $(BIN)/python -m bench $(ARGS)
+
+$(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "error: '$(PYTHON)' is not there; choose an interpreter: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Backplane needs Python 3.11 or newer, and '$(PYTHON)' is" \
+	    "$$($(PYTHON) --version 2>&1): make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@echo "Setting up $(VENV) (once; takes a minute) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "error: cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable ./sdk --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf *.egg-info sdk/*.egg-info sdk/build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

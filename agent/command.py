@@ -1,0 +1,132 @@
+"""`backplane agent`: its options. It is loaded for every `backplane` call, so it imports little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+__all__ = ["agent"]
+
+
+def agent(
+    edge: Annotated[
+        list[str] | None, Option("--edge", metavar="HOST:PORT", help="An edge to dial; repeatable.")
+    ] = None,
+    service: Annotated[
+        list[str] | None,
+        Option(
+            "--service",
+            metavar="NAME=URL[,URL]",
+            help="A service and its upstreams, web=http://127.0.0.1:3000; repeatable.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None, Option("--token-file", metavar="PATH", help="The file with the edge's join token.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        Option("--label", metavar="KEY=VALUE", help="What selectors can pick the instances by; repeatable."),
+    ] = None,
+    zone: Annotated[
+        str | None, Option("--zone", metavar="NAME", help="Where this agent is: its region or data centre.")
+    ] = None,
+    agent_id: Annotated[
+        str | None,
+        Option("--id", metavar="ID", help="Who this agent is.", show_default="host name and a random suffix"),
+    ] = None,
+    tunnels: Annotated[
+        int | None, Option("--tunnels", metavar="N", help="Tunnels to each edge, 1-16.", show_default="2")
+    ] = None,
+    capacity: Annotated[
+        int | None, Option("--capacity", metavar="N", help="Requests an instance takes at once.")
+    ] = None,
+    admin: Annotated[
+        str | None, Option("--admin", metavar="HOST:PORT", help="Where to answer health checks.")
+    ] = None,
+    drain_timeout: Annotated[
+        float | None,
+        Option(
+            "--drain-timeout",
+            metavar="SECONDS",
+            help="Time for requests to end at a stop.",
+            show_default="30",
+        ),
+    ] = None,
+    connect_timeout: Annotated[
+        float | None,
+        Option("--connect-timeout", metavar="SECONDS", help="Time to open a tunnel.", show_default="10"),
+    ] = None,
+    upstream_connect_timeout: Annotated[
+        float | None,
+        Option(
+            "--upstream-connect-timeout",
+            metavar="SECONDS",
+            help="Time to connect to an upstream.",
+            show_default="5",
+        ),
+    ] = None,
+    upstream_response_timeout: Annotated[
+        float | None,
+        Option(
+            "--upstream-response-timeout",
+            metavar="SECONDS",
+            help="Time for an upstream's response to begin.",
+            show_default="60",
+        ),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        Option(
+            "--log-level",
+            metavar="LEVEL",
+            help="The least level logged: debug, info, warning or error.",
+            show_default="info",
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        Option("--log-format", metavar="FORMAT", help="auto, human or json.", show_default="auto"),
+    ] = None,
+    config: Annotated[
+        Path | None, Option("--config", metavar="PATH", help="A TOML file with settings.")
+    ] = None,
+) -> None:
+    """Serve local applications at edges, over tunnels that this agent dials out.
+
+    Each setting can also be given by a variable (BACKPLANE_EDGES, BACKPLANE_SERVICES, BACKPLANE_TOKEN_FILE ...) or in
+    the config file (edges, services, token_file ...). A flag goes before a variable, a variable before the file.
+    """
+    from backplane.cli.logs import configure_logs
+    from backplane.cli.settings import load_settings
+
+    from .config import AgentSettings
+
+    settings = load_settings(
+        AgentSettings,
+        flags={
+            "edges": edge,
+            "services": service,
+            "token_file": token_file,
+            "labels": label,
+            "zone": zone,
+            "agent_id": agent_id,
+            "tunnels": tunnels,
+            "capacity": capacity,
+            "admin": admin,
+            "drain_timeout": drain_timeout,
+            "connect_timeout": connect_timeout,
+            "upstream_connect_timeout": upstream_connect_timeout,
+            "upstream_response_timeout": upstream_response_timeout,
+            "log_level": log_level,
+            "log_format": log_format,
+        },
+        config=config,
+    )
+    configure_logs(settings.log_level, settings.log_format)
+
+    from .main import run
+
+    raise typer.Exit(run(settings))

@@ -1,0 +1,184 @@
+"""What an agent is told at its start: which edges to dial, what to serve, and how patient to be."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from backplane.cli.address import Address, AddressSetting
+from backplane.cli.exit import CommandError, ExitCode
+from backplane.cli.logs import LogFormat, LogLevel
+from backplane.cli.settings import Settings, SettingsError, Spelling
+from h2s.token import InvalidToken, JoinToken
+
+__all__ = ["AgentSettings", "Upstream", "read_token"]
+
+RESERVED_LABELS = frozenset({"agent", "service", "zone"})
+"""Keys that a selector reads from elsewhere."""
+DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+LABEL_WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
+AGENT_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A local address that a service is forwarded to, in clear HTTP."""
+
+    address: Address
+
+    @classmethod
+    def parse(cls, url: str) -> Upstream:
+        """Read `http://HOST[:PORT]`. Raises ValueError."""
+        parts = urlsplit(url)
+        if parts.scheme != "http":
+            raise ValueError(_wrong_scheme(url, parts))
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError(f"upstream {url!r} has a path: an upstream is http://HOST:PORT and no more")
+        if "@" in parts.netloc:
+            raise ValueError("an upstream cannot carry a user or a password")
+        address = Address.parse(parts.netloc, default_port=80)
+        if address.port == 0:
+            raise ValueError(f"upstream {url!r} needs a port other than 0")
+        return cls(address)
+
+    def __str__(self) -> str:
+        return f"http://{self.address}"
+
+
+def _wrong_scheme(url: str, parts: SplitResult) -> str:
+    if parts.netloc:
+        return f"upstream {url!r}: the scheme {parts.scheme!r} is not supported yet, only http"
+    return f"upstream {url!r} is not a URL: write http://{url}"
+
+
+def _services(value: object) -> object:
+    """Bring `NAME=URL,URL` texts, or a table of NAME to URL or URLs, into one shape."""
+    services: dict[str, tuple[Upstream, ...]] = {}
+    for name, urls in _pairs(value, "NAME=URL, for example web=http://127.0.0.1:3000"):
+        if not DNS_LABEL.fullmatch(name):
+            raise ValueError(
+                f"service name {name!r} is not a DNS label: a-z, 0-9 and -, 63 characters at the most"
+            )
+        if name in services:
+            raise ValueError(
+                f"service {name!r} is given twice: put its upstreams behind one name, with commas"
+            )
+        services[name] = tuple(Upstream.parse(url) for url in _urls(name, urls))
+    if not services:
+        raise ValueError("at least one service is needed")
+    return services
+
+
+def _urls(name: str, value: object) -> list[str]:
+    urls = value.split(",") if isinstance(value, str) else value
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ValueError(f"service {name!r} needs a URL or a list of URLs")
+    stripped = [url.strip() for url in urls if url.strip()]
+    if not stripped:
+        raise ValueError(f"service {name!r} has no upstream")
+    return stripped
+
+
+def _labels(value: object) -> object:
+    labels: dict[str, str] = {}
+    for key, text in _pairs(value, "KEY=VALUE, for example release=v2"):
+        if key in RESERVED_LABELS:
+            raise ValueError(f"label {key!r} is reserved: it says where an instance is, not what you call it")
+        if key in labels:
+            raise ValueError(f"label {key!r} is given twice")
+        for word in (key, text):
+            if not isinstance(word, str) or not LABEL_WORD.fullmatch(word):
+                raise ValueError(f"label {key}={text}: {word!r} is not 1-63 letters, digits and . _ / -")
+        labels[key] = str(text)
+    return labels
+
+
+def _pairs(value: object, form: str) -> Iterable[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        return value.items()
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"should be {form}")
+    pairs = [str(item).partition("=") for item in value]
+    for key, equals, text in pairs:
+        if not equals or not key.strip() or not text.strip():
+            raise ValueError(f"{key + equals + text!r} is not {form}")
+    return [(key.strip(), text.strip()) for key, _, text in pairs]
+
+
+def _dialable(edges: tuple[Address, ...]) -> tuple[Address, ...]:
+    for edge in edges:
+        if edge.port == 0 or edge.is_wildcard:
+            raise ValueError(f"{edge} cannot be dialled: give the address at which the edge is reached")
+    return edges
+
+
+def _default_agent_id() -> str:
+    host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().partition(".")[0]).strip("-")[:48]
+    return f"{host or 'agent'}-{secrets.token_hex(3)}"
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class AgentSettings(Settings):
+    """The settings of `backplane agent`. Times are in seconds."""
+
+    edges: Annotated[
+        tuple[AddressSetting, ...], Field(min_length=1), AfterValidator(_dialable), Spelling("--edge", ",")
+    ]
+    """Where edges accept tunnels."""
+    token_file: Path
+    """The file with the join token."""
+    services: Annotated[
+        Mapping[str, tuple[Upstream, ...]], BeforeValidator(_services), Spelling("--service", ";")
+    ]
+    """The upstreams of each service, by name; in a variable, services are separated by `;`."""
+    labels: Annotated[Mapping[str, str], BeforeValidator(_labels), Spelling("--label", ",")] = Field(
+        default_factory=dict
+    )
+    """What selectors can pick this agent's instances by."""
+    zone: str = Field(default="", max_length=63)
+    """Where this agent is; edges of the same zone prefer it."""
+    tunnels: int = Field(default=2, ge=1, le=16)
+    """Tunnels held open to each edge."""
+    agent_id: Annotated[str, Spelling("--id")] = Field(default_factory=_default_agent_id, pattern=AGENT_ID)
+    """Who this agent is to the edges, the same over restarts if given; else the host's name and a random suffix."""
+    admin: AddressSetting | None = None
+    """Where the agent answers health checks; nowhere by default."""
+    capacity: int | None = Field(default=None, ge=1)
+    """Requests that an instance takes at once, as a weight for balancing."""
+    drain_timeout: Seconds = 30.0
+    """How long running requests may take to finish at the end."""
+    connect_timeout: Seconds = 10.0
+    """How long dialling an edge may take, up to the end of the swap."""
+    upstream_connect_timeout: Seconds = 5.0
+    """How long connecting to an upstream may take."""
+    upstream_response_timeout: Seconds = 60.0
+    """How long an upstream may take from the request's end to the response's head."""
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+
+
+def read_token(path: Path) -> JoinToken:
+    """Return the join token in a file.
+
+    Raises:
+        SettingsError: the file cannot be read.
+        CommandError: what it holds is not a join token (exit code TRUST).
+    """
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise SettingsError(f"token file {path}: {error.strerror or error}") from None
+    try:
+        return JoinToken.parse(text)
+    except InvalidToken as error:
+        raise CommandError(f"token file {path}: {error}", ExitCode.TRUST) from None

@@ -1,0 +1,159 @@
+"""`backplane edge`: its options. It is loaded for every `backplane` call, so it imports little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from backplane.cli.exit import CommandError
+
+__all__ = ["edge"]
+
+
+def edge(
+    data_dir: Annotated[
+        Path | None,
+        Option(
+            "--data-dir", metavar="PATH", help="What this edge keeps, its alone.", show_default="edge-data"
+        ),
+    ] = None,
+    identity_dir: Annotated[
+        Path | None,
+        Option(
+            "--identity-dir",
+            metavar="PATH",
+            help="CA and tokens; edges of a fleet share it.",
+            show_default="the data directory",
+        ),
+    ] = None,
+    public: Annotated[
+        str | None,
+        Option(
+            "--public", metavar="HOST:PORT", help="Where the public is served.", show_default="127.0.0.1:8080"
+        ),
+    ] = None,
+    tunnel: Annotated[
+        str | None,
+        Option("--tunnel", metavar="HOST:PORT", help="Where agents dial in.", show_default="127.0.0.1:7443"),
+    ] = None,
+    api: Annotated[
+        str | None,
+        Option(
+            "--api",
+            metavar="HOST:PORT",
+            help="Where the management API answers.",
+            show_default="127.0.0.1:7000",
+        ),
+    ] = None,
+    advertise: Annotated[
+        str | None,
+        Option(
+            "--advertise",
+            metavar="HOST:PORT",
+            help="Where agents reach the tunnel address from outside.",
+            show_default="the tunnel address",
+        ),
+    ] = None,
+    domain: Annotated[
+        str | None,
+        Option(
+            "--domain",
+            metavar="NAME",
+            help="Services are SERVICE.NAME to the public.",
+            show_default="localhost",
+        ),
+    ] = None,
+    default_service: Annotated[
+        str | None,
+        Option(
+            "--default-service",
+            metavar="NAME|auto|none",
+            help="What other hosts get; auto is the only service there is.",
+            show_default="auto",
+        ),
+    ] = None,
+    zone: Annotated[
+        str | None, Option("--zone", metavar="NAME", help="Where this edge is: its region or data centre.")
+    ] = None,
+    public_cert: Annotated[
+        Path | None,
+        Option("--public-cert", metavar="PATH", help="Certificate chain (PEM) to serve the public TLS with."),
+    ] = None,
+    public_key: Annotated[
+        Path | None, Option("--public-key", metavar="PATH", help="The certificate's private key (PEM).")
+    ] = None,
+    drain_timeout: Annotated[
+        float | None,
+        Option(
+            "--drain-timeout",
+            metavar="SECONDS",
+            help="Time for requests to end at a stop.",
+            show_default="30",
+        ),
+    ] = None,
+    access_log: Annotated[
+        str | None,
+        Option(
+            "--access-log",
+            metavar="PATH|-|none",
+            help="Where requests are logged; - is stdout.",
+            show_default="-",
+        ),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        Option(
+            "--log-level",
+            metavar="LEVEL",
+            help="The least level logged: debug, info, warning or error.",
+            show_default="info",
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        Option("--log-format", metavar="FORMAT", help="auto, human or json.", show_default="auto"),
+    ] = None,
+    config: Annotated[
+        Path | None, Option("--config", metavar="PATH", help="A TOML file with settings.")
+    ] = None,
+) -> None:
+    """Accept agents' tunnels, and serve their applications to the public.
+
+    Each setting can also be given by a variable (BACKPLANE_PUBLIC, BACKPLANE_DATA_DIR ...) or in the config file
+    (public, data_dir ...). A flag goes before a variable, a variable before the file.
+    """
+    from backplane.cli.logs import configure_logs
+    from backplane.cli.settings import load_settings
+
+    from .config import EdgeSettings
+
+    settings = load_settings(
+        EdgeSettings,
+        flags={
+            "data_dir": data_dir,
+            "identity_dir": identity_dir,
+            "public": public,
+            "tunnel": tunnel,
+            "api": api,
+            "advertise": advertise,
+            "domain": domain,
+            "default_service": default_service,
+            "zone": zone,
+            "public_cert": public_cert,
+            "public_key": public_key,
+            "drain_timeout": drain_timeout,
+            "access_log": access_log,
+            "log_level": log_level,
+            "log_format": log_format,
+        },
+        config=config,
+    )
+    configure_logs(settings.log_level, settings.log_format)
+    try:
+        from .main import run
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is not installed: an edge needs backplane-server[edge]") from error
+    raise typer.Exit(run(settings))

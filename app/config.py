@@ -1,0 +1,115 @@
+"""What an edge is told at its start: where it keeps its data, where it listens, and what it is called."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from backplane.cli.address import Address, AddressSetting
+from backplane.cli.logs import LogFormat, LogLevel
+from backplane.cli.settings import Settings
+
+__all__ = ["EdgeSettings"]
+
+DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+DNS_NAME = re.compile(rf"{DNS_LABEL}(?:\.{DNS_LABEL})*")
+
+
+def _domain(value: str) -> str:
+    domain = value.lower().rstrip(".")
+    if len(domain) > 253 or not DNS_NAME.fullmatch(domain):
+        raise ValueError(f"{value!r} is not a domain name")
+    return domain
+
+
+def _dialable(address: Address | None) -> Address | None:
+    if address is not None and (address.is_wildcard or address.port == 0):
+        raise ValueError(f"{address} cannot be dialled: give the address at which agents reach this edge")
+    return address
+
+
+class EdgeSettings(Settings):
+    """The settings of `backplane edge`. Port 0 means any free port."""
+
+    data_dir: Path = Path("edge-data")
+    """What belongs to this edge alone; no other edge may use it."""
+    identity_dir: Path | None = None
+    """CA and tokens, which edges of a fleet share; None: in the data directory."""
+    public: AddressSetting = Address("127.0.0.1", 8080)
+    """Where public clients are served."""
+    tunnel: AddressSetting = Address("127.0.0.1", 7443)
+    """Where agents dial in."""
+    api: AddressSetting = Address("127.0.0.1", 7000)
+    """Where the management API answers."""
+    advertise: Annotated[AddressSetting | None, AfterValidator(_dialable)] = None
+    """Where agents reach the tunnel address from outside; None: as it is bound."""
+    domain: Annotated[str, AfterValidator(_domain)] = "localhost"
+    """A service without a route is found as `<service>.<domain>`."""
+    zone: str = Field(default="", max_length=63)
+    """Where this edge is; instances of the same zone are preferred."""
+    default_service: str = Field(default="auto", pattern=rf"^{DNS_LABEL}$")
+    """What hosts that name no service get: a service, `auto` (the only one there is), or `none`."""
+    public_cert: Path | None = None
+    """Certificate chain in PEM with which the public is served TLS; None: clear HTTP."""
+    public_key: Path | None = None
+    """The certificate's private key in PEM, not encrypted."""
+    drain_timeout: float = Field(default=30.0, gt=0, le=86_400, allow_inf_nan=False)
+    """How long running requests may take to finish at the end, in seconds."""
+    access_log: str = Field(default="-", min_length=1)
+    """A file, `-` for stdout, or `none`."""
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+
+    @property
+    def identity_path(self) -> Path:
+        """The directory with CA and tokens."""
+        return self.identity_dir or self.data_dir
+
+    def advertised(self, bound: Address) -> Address:
+        """Return what agents are to dial, given the address that the tunnel listener got."""
+        return self.advertise or bound
+
+    @model_validator(mode="after")
+    def _agents_can_dial(self) -> Self:
+        if self.tunnel.is_wildcard and self.advertise is None:
+            raise ValueError(
+                f"tunnel {self.tunnel} listens on every address, but agents need one to dial:"
+                " give --advertise HOST:PORT, BACKPLANE_ADVERTISE or the file's key `advertise`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _public_certificate_works(self) -> Self:
+        certificate, key = self.public_cert, self.public_key
+        if certificate is not None and key is not None:
+            _check_pair(certificate, key)
+        elif certificate is not None:
+            raise ValueError(f"public_cert {certificate} needs its key: give --public-key as well")
+        elif key is not None:
+            raise ValueError(f"public_key {key} needs its certificate: give --public-cert as well")
+        return self
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    for name, path in (("public_cert", certificate), ("public_key", key)):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise ValueError(f"{name} {path}: {error.strerror or error}") from None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        raise ValueError(
+            f"public_cert {certificate} and public_key {key} do not make a pair of PEM files: {reason}"
+        ) from None
+
+
+def _no_password() -> str:
+    raise ValueError(
+        "public_key is encrypted: give it without a password, in a file that only the edge can read"
+    )
