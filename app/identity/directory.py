@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from .errors import DirectoryLocked, IdentityError
 
@@ -26,23 +27,28 @@ RETRY_INTERVAL = 0.05
 
 
 class PrivateDirectory:
-    """A directory that only its owner can enter, created if it is not there.
-
-    Raises:
-        IdentityError: it cannot be created, is not a directory, or is open to others.
-    """
+    """A directory that only its owner can enter. Made by `open`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Return the directory, created if it is not there.
+
+        Raises:
+            IdentityError: it cannot be created, is not a directory, or is open to others.
+        """
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mode = stat.S_IMODE(self.path.stat().st_mode)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = stat.S_IMODE(path.stat().st_mode)
         except OSError as error:
             raise IdentityError(f"directory {path}: {error.strerror or error}") from None
         if mode & 0o077:
             raise IdentityError(
                 f"directory {path} holds secrets but is open to others (mode {mode:03o}): chmod 700 {path}"
             )
+        return cls(path.absolute())
 
     def file(self, name: str) -> Path:
         """Return the path of a file in here."""
@@ -93,22 +99,33 @@ class PrivateDirectory:
 
 
 class DataDirectory(PrivateDirectory):
-    """The directory of one edge, locked against every other process until `close` or the process's end.
-
-    Raises:
-        DirectoryLocked: another process has it.
-        IdentityError: as `PrivateDirectory`.
-    """
+    """The directory of one edge, locked against every other process until `close` or the process's end."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._lock = self._open_lock("lock")
-        if not _try_lock(self._lock):
-            holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._lock)
-            raise DirectoryLocked(f"data directory {path} is in use by another edge (process {holder})")
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        self._lock = -1
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Return the directory, created if it is not there, and locked.
+
+        Raises:
+            DirectoryLocked: another process has it.
+            IdentityError: as `PrivateDirectory.open`.
+        """
+        data = super().open(path)
+        data._acquire()
+        return data
+
+    def _acquire(self) -> None:
+        lock = self._open_lock("lock")
+        if not _try_lock(lock):
+            holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(lock)
+            raise DirectoryLocked(f"data directory {self.path} is in use by another edge (process {holder})")
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        self._lock = lock
 
     def close(self) -> None:
         """Let another process have the directory."""
@@ -116,7 +133,7 @@ class DataDirectory(PrivateDirectory):
             os.close(self._lock)
             self._lock = -1
 
-    def __enter__(self) -> DataDirectory:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -76,7 +76,7 @@ class Identity:
             IdentityError: a file is damaged, or a directory cannot be used.
         """
         moment = datetime.now(UTC) if now is None else now
-        shared = data if identity_path is None else PrivateDirectory(identity_path)
+        shared = data if identity_path is None else PrivateDirectory.open(identity_path)
         with shared.creation_lock():
             authority, created = _authority(shared, moment)
             tokens = _tokens(shared, authority, moment)

@@ -21,7 +21,7 @@ SECRETS = ["admin-token", "ca.key", "edge.json", "edge.key", "join-token", "toke
 
 
 def load(data: Path, shared: Path | None = None, *, now: datetime = NOW) -> Identity:
-    with DataDirectory(data) as directory:
+    with DataDirectory.open(data) as directory:
         return Identity.load_or_create(directory, shared, now=now)
 
 

@@ -11,7 +11,7 @@ from backplane.cli.exit import ExitCode
 
 
 def test_directory_is_created_for_its_owner_alone(tmp_path: Path) -> None:
-    path = PrivateDirectory(tmp_path / "a" / "b").path
+    path = PrivateDirectory.open(tmp_path / "a" / "b").path
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
@@ -19,33 +19,33 @@ def test_directory_is_created_for_its_owner_alone(tmp_path: Path) -> None:
 def test_directory_open_to_others_is_refused_with_the_cure(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
     with pytest.raises(IdentityError, match=f"mode {mode:03o}.*chmod 700 {tmp_path}"):
-        PrivateDirectory(tmp_path)
+        PrivateDirectory.open(tmp_path)
 
 
 def test_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(IdentityError, match="File exists"):
-        PrivateDirectory(file)
+        PrivateDirectory.open(file)
 
 
 def test_data_directory_is_used_by_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "data"
-    with DataDirectory(path):
+    with DataDirectory.open(path):
         with pytest.raises(DirectoryLocked, match=r"in use by another edge \(process \d+\)") as caught:
-            DataDirectory(path)
+            DataDirectory.open(path)
         assert caught.value.exit_code is ExitCode.UNAVAILABLE
-    DataDirectory(path).close()
+    DataDirectory.open(path).close()
 
 
 def test_data_directory_can_be_closed_twice(tmp_path: Path) -> None:
-    data = DataDirectory(tmp_path / "data")
+    data = DataDirectory.open(tmp_path / "data")
     data.close()
     data.close()
 
 
 def test_file_is_replaced_in_one_step(tmp_path: Path) -> None:
-    private = PrivateDirectory(tmp_path / "data")
+    private = PrivateDirectory.open(tmp_path / "data")
     private.write("file", b"old", secret=True)
     with private.file("file").open("rb") as reader:
         private.write("file", b"new", secret=True)
@@ -57,7 +57,7 @@ def test_file_is_replaced_in_one_step(tmp_path: Path) -> None:
 def test_failed_write_leaves_the_old_content_and_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    private = PrivateDirectory(tmp_path / "data")
+    private = PrivateDirectory.open(tmp_path / "data")
     private.write("file", b"old", secret=True)
 
     def fail(descriptor: int) -> None:
@@ -73,7 +73,7 @@ def test_failed_write_leaves_the_old_content_and_no_draft(
 def test_creation_waits_for_another_process_but_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    private = PrivateDirectory(tmp_path / "data")
+    private = PrivateDirectory.open(tmp_path / "data")
     monkeypatch.setattr(directory, "CREATION_TIMEOUT", 0.0)
     with private.creation_lock(), pytest.raises(DirectoryLocked), private.creation_lock():
         pass

@@ -1,0 +1,1 @@
+"""An application that knows nothing of Backplane: it shows the request that reached it."""
