@@ -98,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._closing = False
         self._error: Exception | None = None
+        self._ending: dict[int, int] = {}
 
     # -- transport callbacks --------------------------------------------------------------------------------------
 
@@ -194,6 +195,12 @@ class Connection(asyncio.Protocol):
         self.session.reset(stream_id, code)
         self.flush_soon()
 
+    def reset_when_sent(self, stream_id: int, code: int) -> None:
+        """End a stream once all that was queued for it is sent; its `Stream` hears nothing more (RFC 9113 §8.1)."""
+        self.streams.pop(stream_id, None)
+        self._ending[stream_id] = code
+        self.flush_soon()
+
     def forget(self, stream_id: int) -> None:
         """Stop routing events of a stream that has ended on both sides."""
         self.streams.pop(stream_id, None)
@@ -283,10 +290,20 @@ class Connection(asyncio.Protocol):
             if not data:
                 break
             transport.write(data)
+        if self._ending and self._writable:
+            self._reset_sent()
         for stream_id in session.drained():
             stream = self.streams.get(stream_id)
             if stream is not None:
                 stream.on_drained()
+
+    def _reset_sent(self) -> None:
+        """Reset what `reset_when_sent` named, where nothing is queued and `pull` had nothing more to give."""
+        sent = [stream_id for stream_id in self._ending if not self.session.queued(stream_id)]
+        for stream_id in sent:
+            self.session.reset(stream_id, self._ending.pop(stream_id))
+        if sent:
+            self.flush_soon()
 
     def _finish(self) -> None:
         """Write what is left as far as it goes without waiting for windows, and close."""

@@ -5,6 +5,7 @@
     │   └── NoFreeStream       the peer's limit of concurrent streams is reached, or the ids are used up
     ├── RemoteProtocolError    the peer broke HTTP/2 or h2s; carries the HTTP/2 error code to close with
     ├── HandshakeError         no tunnel came about
+    │   ├── Untrusted        the peer is not the edge that the token names: certificate or ALPN
     │   ├── Refused            the edge said no, and said whether to retry and when
     │   └── VersionMismatch    no version of h2s is spoken by both
     └── ConnectionLost         the connection ended under something that was waiting for it
@@ -23,6 +24,7 @@ __all__ = [
     "NoFreeStream",
     "Refused",
     "RemoteProtocolError",
+    "Untrusted",
     "VersionMismatch",
 ]
 
@@ -73,6 +75,13 @@ class HandshakeError(H2SError):
         super().__init__(message)
         self.permanent = permanent
         self.retry_after = retry_after
+
+
+class Untrusted(HandshakeError):
+    """The peer is not an edge that the token names; nothing was sent to it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)
 
 
 class Refused(HandshakeError):

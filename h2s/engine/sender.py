@@ -162,6 +162,12 @@ class Sender(Session):
         self._send_head(stream, fields, end_stream=end_stream)
         return stream.stream_id
 
+    def make_urgent(self, stream_id: int) -> None:
+        """Put the stream ahead of others."""
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.urgent = True
+
     def send_informational(self, stream_id: int, fields: Fields) -> None:
         """Send a 1xx head."""
         stream = self._streams.get(stream_id)

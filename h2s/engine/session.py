@@ -198,6 +198,10 @@ class Session(ABC):
         """
 
     @abstractmethod
+    def make_urgent(self, stream_id: int) -> None:
+        """Let what this side sends on the stream from now on go before that of others (either role)."""
+
+    @abstractmethod
     def send_informational(self, stream_id: int, fields: Fields) -> None:
         """Send a 1xx head (server only, before the final head)."""
 

@@ -1,0 +1,171 @@
+"""The agent as a whole: its services, the links to its edges, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+
+from h2s.errors import HandshakeError
+from h2s.liveness import LivenessTimes
+from h2s.messages import Credentials, Drain, Hello, InstanceReport, Report, ServiceOffer, Welcome
+from h2s.token import JoinToken
+from h2s.tunnel import agent_ssl_context
+
+from .config import AgentSettings
+from .health import HealthWatch
+from .link import Link
+from .tunnel import AgentTunnel
+from .upstream import Service, Upstream, UpstreamTimes
+
+__all__ = ["Agent"]
+
+log: Any = structlog.get_logger("agent")
+
+
+class Agent:
+    """Serves local apps at edges until told to stop."""
+
+    def __init__(self, settings: AgentSettings, token: JoinToken) -> None:
+        self._settings = settings
+        times = UpstreamTimes(
+            connect=settings.upstream_connect_timeout, head=settings.upstream_response_timeout
+        )
+        self._services = {
+            name.encode(): Service(name, [Upstream(str(upstream)) for upstream in upstreams], times)
+            for name, upstreams in settings.services.items()
+        }
+        self._health = HealthWatch(
+            [pool for service in self._services.values() for pool in service.pools], self._on_health
+        )
+        hello = Hello(
+            agent_id=settings.agent_id,
+            generation=time.time_ns(),
+            version=version("backplane-server"),
+            services=[
+                ServiceOffer(name=name, labels=dict(settings.labels), capacity=settings.capacity)
+                for name in settings.services
+            ],
+            zone=settings.zone,
+            credentials=Credentials(join_secret=token.secret.hex()),
+        )
+        context = agent_ssl_context(token.ca_pem)
+        self.links = [
+            Link(
+                edge,
+                context=context,
+                hello=hello,
+                make_tunnel=self._tunnel_factory(edge_index),
+                on_change=self._on_tunnels,
+                connect_timeout=settings.connect_timeout,
+                liveness=LivenessTimes(),
+            )
+            for edge_index, edge in enumerate(settings.edges)
+            for _ in range(settings.tunnels)
+        ]
+        self._stopping = False
+
+    @property
+    def tunnels(self) -> list[AgentTunnel]:
+        """Those that stand."""
+        return [link.tunnel for link in self.links if link.tunnel is not None]
+
+    @property
+    def ready(self) -> bool:
+        """Whether public requests can reach an app: a tunnel stands and some upstream is healthy."""
+        healthy = any(pool.healthy for service in self._services.values() for pool in service.pools)
+        return healthy and bool(self.tunnels) and not self._stopping
+
+    async def run(self, stop: asyncio.Event) -> HandshakeError | None:
+        """Serve until `stop` is set, then drain. Returns the error when every edge has refused for good."""
+        await self._health.first()
+        health = asyncio.create_task(self._health.run())
+        links = [asyncio.create_task(link.run()) for link in self.links]
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            error = await self._watch(links, stopped)
+            if error is None:
+                await self._drain(links)
+            return error
+        finally:
+            for task in (health, stopped, *links):
+                task.cancel()
+            await asyncio.gather(health, stopped, *links, return_exceptions=True)
+            await asyncio.gather(*(service.close() for service in self._services.values()))
+
+    async def _watch(
+        self, links: list[asyncio.Task[None]], stopped: asyncio.Task[bool]
+    ) -> HandshakeError | None:
+        """Wait for the stop, or until no link is left; a link ends only by an error that is for good."""
+        error: HandshakeError | None = None
+        running = set(links)
+        while running:
+            done, _ = await asyncio.wait((*running, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if stopped in done:
+                return None
+            for link in done & running:
+                running.discard(link)
+                failure = link.exception()
+                if not isinstance(failure, HandshakeError):
+                    assert failure is not None
+                    raise failure
+                error = error or failure
+                if running:
+                    log.error("an edge is given up", reason=str(failure))
+        return error
+
+    async def _drain(self, links: list[asyncio.Task[None]]) -> None:
+        """Let what runs finish, for at most the drain timeout."""
+        self._stopping = True
+        tunnels = self.tunnels
+        for link, task in zip(self.links, links, strict=True):
+            if link.tunnel is None:
+                task.cancel()
+        log.info("draining", tunnels=len(tunnels), in_flight=sum(tunnel.in_flight for tunnel in tunnels))
+        drains = [asyncio.create_task(tunnel.drain("the agent is stopping")) for tunnel in tunnels]
+        try:
+            async with asyncio.timeout(self._settings.drain_timeout):
+                await asyncio.gather(*drains)
+                await asyncio.gather(*(asyncio.shield(tunnel.closed) for tunnel in tunnels))
+        except TimeoutError:
+            left = sum(tunnel.in_flight for tunnel in tunnels)
+            log.warning("stopped with requests still running", in_flight=left)
+
+    def _tunnel_factory(self, edge_index: int) -> Callable[[Callable[[], Welcome]], AgentTunnel]:
+        edge = self._settings.edges[edge_index]
+
+        def on_drain(drain: Drain) -> None:
+            log.info("an edge is stopping", edge=str(edge), reason=drain.reason)
+            for link in self.links:
+                if link.edge != edge:
+                    link.hurry()
+
+        return lambda welcome: AgentTunnel(
+            welcome, services=self._services, report=self.report, on_drain=on_drain
+        )
+
+    def report(self) -> Report:
+        """Say how every instance is."""
+        return Report(
+            instances=[
+                InstanceReport(
+                    service=service.name,
+                    healthy=sum(pool.healthy for pool in service.pools),
+                    total=len(service.pools),
+                    in_flight=service.in_flight,
+                    capacity=self._settings.capacity,
+                )
+                for service in self._services.values()
+            ]
+        )
+
+    def _on_health(self) -> None:
+        for tunnel in self.tunnels:
+            tunnel.send_report()
+
+    def _on_tunnels(self) -> None:
+        log.debug("tunnels changed", tunnels=len(self.tunnels))

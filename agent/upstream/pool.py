@@ -1,0 +1,121 @@
+"""The connections to one upstream.
+
+Idle connections are taken newest first, so that the surplus of a busy hour ages and goes. There is no limit on
+connections in use: the tunnels' limits of concurrent streams are one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from .address import Upstream
+from .channel import Channel, Exchange
+from .deadlines import DeadlineQueue
+from .errors import UpstreamConnectTimeout, UpstreamError, UpstreamRefused
+from .settings import UpstreamTimes
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """Makes, lends, keeps and closes the connections to `upstream`."""
+
+    def __init__(self, upstream: Upstream, times: UpstreamTimes) -> None:
+        self.upstream = upstream
+        self.healthy = True
+        """Set by whoever checks; the balancer prefers healthy upstreams."""
+        self.in_flight = 0
+        """Exchanges that have begun and are not over; counted by them."""
+        self.idle: DeadlineQueue[Channel] = DeadlineQueue(times.idle, Channel.drop)
+        self.awaiting_head: DeadlineQueue[Channel] = DeadlineQueue(times.head, Channel.expire)
+        self._times = times
+        self._channels: set[Channel] = set()
+        self._connecting: dict[Exchange, asyncio.Task[None]] = {}
+        self._closed = False
+        self._empty: asyncio.Future[None] | None = None
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open, idle or in use."""
+        return len(self._channels)
+
+    def acquire(self, exchange: Exchange, *, fresh: bool = False) -> None:
+        """Find a connection for `exchange`: an idle one at once, or a new one later (`fresh`: always a new one).
+
+        The exchange hears `on_channel` or `on_upstream_error`, unless it calls `cancel` before.
+        """
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            loop.call_soon(exchange.on_upstream_error, UpstreamRefused("the agent is stopping"))
+            return
+        while not fresh and len(self.idle):
+            channel = self.idle.pop_newest()
+            if not channel.transport.is_closing():
+                exchange.on_channel(channel)
+                return
+        self._connecting[exchange] = loop.create_task(self._connect(exchange))
+
+    def cancel(self, exchange: Exchange) -> None:
+        """Stop connecting for `exchange`, which hears nothing more of it."""
+        task = self._connecting.get(exchange)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Abort every connection and wait until they are gone. Exchanges that still run fail."""
+        self._closed = True
+        connecting = dict(self._connecting)
+        for exchange, task in connecting.items():
+            task.cancel()
+            exchange.on_upstream_error(UpstreamRefused("the agent is stopping"))
+        await asyncio.gather(*connecting.values(), return_exceptions=True)
+        self.idle.close()
+        self.awaiting_head.close()
+        if self._channels:
+            self._empty = asyncio.get_running_loop().create_future()
+            for channel in tuple(self._channels):
+                channel.transport.abort()
+            await self._empty
+
+    # -- for channels ----------------------------------------------------------------------------------------------
+
+    def opened(self, channel: Channel) -> None:
+        """Count a connection that was made."""
+        self._channels.add(channel)
+
+    def lost(self, channel: Channel) -> None:
+        """Forget a connection that is gone."""
+        self._channels.discard(channel)
+        if not self._channels and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def keep(self, channel: Channel) -> None:
+        """Keep a connection for reuse, if there is room."""
+        if self._closed or len(self.idle) >= self._times.max_idle:
+            channel.drop()
+        else:
+            self.idle.add(channel)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    async def _connect(self, exchange: Exchange) -> None:
+        try:
+            result = await self._open()
+        finally:
+            del self._connecting[exchange]
+        if isinstance(result, Channel):
+            exchange.on_channel(result)
+        else:
+            exchange.on_upstream_error(result)
+
+    async def _open(self) -> Channel | UpstreamError:
+        upstream = self.upstream
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._times.connect):
+                _, channel = await loop.create_connection(lambda: Channel(self), upstream.host, upstream.port)
+        except TimeoutError:
+            return UpstreamConnectTimeout(f"no connection to {upstream.url} in time")
+        except OSError as error:
+            return UpstreamRefused(f"no connection to {upstream.url}: {error}")
+        return channel

@@ -1,0 +1,49 @@
+"""A service: the upstreams that answer under one name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from .address import Upstream
+from .pool import Pool
+from .settings import UpstreamTimes
+
+__all__ = ["Service"]
+
+
+class Service:
+    """Spreads requests over its upstreams. Raises ValueError without any.
+
+    The owner sets `Pool.healthy` of each of `pools` from its health checks, and awaits `close` at the end.
+    """
+
+    def __init__(self, name: str, upstreams: Sequence[Upstream], times: UpstreamTimes | None = None) -> None:
+        if not upstreams:
+            raise ValueError(f"service {name!r} has no upstream")
+        self.name = name
+        self.pools = tuple(Pool(upstream, times or UpstreamTimes()) for upstream in upstreams)
+        self._turn = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges that are not over, on all upstreams."""
+        return sum(pool.in_flight for pool in self.pools)
+
+    def pick(self) -> Pool:
+        """Choose the upstream of the next request: least in flight, taking turns among equals.
+
+        Only healthy ones, unless none is: then a request is worth more than an opinion.
+        """
+        pools = self.pools
+        if len(pools) == 1:
+            return pools[0]
+        candidates = [pool for pool in pools if pool.healthy] or pools
+        least = min(pool.in_flight for pool in candidates)
+        equals = [pool for pool in candidates if pool.in_flight == least]
+        self._turn += 1
+        return equals[self._turn % len(equals)]
+
+    async def close(self) -> None:
+        """Close every connection; exchanges that still run fail."""
+        await asyncio.gather(*(pool.close() for pool in self.pools))

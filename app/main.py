@@ -1,0 +1,203 @@
+"""The edge's composition root: directories, control process, data plane, signals, exit code.
+
+Today both processes are one: the data plane runs in the control process's event loop. They still meet only through
+`edge.port`, so that moving it out changes this file and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import structlog
+import uvicorn
+
+from backplane.cli.address import Address
+from backplane.cli.exit import CommandError, ExitCode
+from backplane.cli.logs import is_human
+from backplane.cli.process import run_until_stopped
+from edge.ingress import public_ssl_context
+from edge.plane import DataPlane, PlaneSettings
+from edge.port import DrainPlane, local_ports
+from edge.snapshot import JoinGrant, Snapshot
+from h2s.messages import ConfigVersion, EdgeAddress
+from h2s.tunnel import edge_ssl_context
+
+from .api import create_api
+from .config import EdgeSettings
+from .identity import DataDirectory, DirectoryLocked, Identity, IdentityError, agent_command_line
+from .state import EdgeState
+
+__all__ = ["run"]
+
+log: Any = structlog.get_logger("edge")
+
+API_STOP_TIMEOUT = 2
+
+
+def run(settings: EdgeSettings) -> int:
+    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises CommandError."""
+    try:
+        with DataDirectory.open(settings.data_dir) as data, _access_log(settings) as access_log_fd:
+            identity = Identity.load_or_create(data, settings.identity_dir)
+            run_until_stopped(lambda stop: _serve(settings, identity, access_log_fd, stop))
+    except DirectoryLocked as error:
+        raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
+    except IdentityError as error:
+        raise CommandError(str(error), ExitCode.TRUST) from None
+    return ExitCode.OK
+
+
+@contextmanager
+def _access_log(settings: EdgeSettings) -> Iterator[int | None]:
+    """Give the file descriptor that request lines go to."""
+    if settings.access_log == "none":
+        yield None
+    elif settings.access_log == "-":
+        yield sys.stdout.fileno()
+    else:
+        try:
+            fd = os.open(settings.access_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise CommandError(f"access log {settings.access_log}: {error.strerror}", ExitCode.USAGE) from None
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def compile_snapshot(settings: EdgeSettings, identity: Identity, advertise: Address | None) -> Snapshot:
+    """Compile what the data plane serves from."""
+    edges = (EdgeAddress(edge_id=identity.edge_id, address=str(advertise)),) if advertise else ()
+    return Snapshot(
+        version=ConfigVersion(fleet=identity.edge_id, epoch=1, n=1),
+        edge_id=identity.edge_id,
+        zone=settings.zone,
+        domain=settings.domain,
+        default_service=settings.default_service,
+        edges=edges,
+        grants=tuple(
+            JoinGrant(
+                token_id=record.id,
+                secret_sha256=record.sha256,
+                services=record.services,
+                labels=record.labels,
+                publish=record.publish,
+                expires=record.expires.timestamp() if record.expires else None,
+            )
+            for record in identity.tokens.join
+        ),
+    )
+
+
+async def _serve(
+    settings: EdgeSettings, identity: Identity, access_log_fd: int | None, stop: asyncio.Event
+) -> None:
+    state = EdgeState()
+    control, port = local_ports()
+    control.receive = state.on_notice
+    human = access_log_fd is not None and settings.access_log == "-" and is_human(settings.log_format, sys.stdout)
+    plane = DataPlane(
+        PlaneSettings(
+            public=(settings.public.host, settings.public.port),
+            tunnel=(settings.tunnel.host, settings.tunnel.port),
+            tunnel_context=edge_ssl_context(str(identity.edge_certificate), str(identity.edge_key)),
+            public_context=(
+                public_ssl_context(str(settings.public_cert), str(settings.public_key))
+                if settings.public_cert and settings.public_key
+                else None
+            ),
+            access_log_fd=access_log_fd,
+            access_log_human=human,
+        ),
+        port,
+        compile_snapshot(settings, identity, settings.advertise),
+    )
+    api_socket = _bind(settings.api)
+    api = _ApiServer(create_api(state))
+    plane_task = asyncio.create_task(plane.run())
+    api_task = asyncio.create_task(api.serve(sockets=[api_socket]))
+    try:
+        if await _first(state.listening.wait(), plane_task):
+            _announce(settings, identity, state, api_socket)
+            await _first(stop.wait(), plane_task, api_task)
+            state.draining = True
+            log.info("draining", timeout=settings.drain_timeout)
+            control.send(DrainPlane(timeout=settings.drain_timeout))
+            await plane_task
+    except OSError as error:
+        raise CommandError(f"cannot listen: {error}", ExitCode.UNAVAILABLE) from None
+    finally:
+        api.should_exit = True
+        plane_task.cancel()
+        with suppress(asyncio.CancelledError, OSError):
+            await plane_task
+        await api_task
+    log.info("stopped")
+
+
+class _ApiServer(uvicorn.Server):
+    """Uvicorn as one task of this process: the signals are ours."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=API_STOP_TIMEOUT,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def _first(*waits: Any) -> bool:
+    """Wait until one is over and return whether it is the first one; the error of a task that failed is raised."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks[1:]:
+            if task.done():
+                task.result()
+        return bool(tasks[0].done())
+    finally:
+        tasks[0].cancel()
+
+
+def _bind(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family, backlog=128)
+    except OSError as error:
+        raise CommandError(f"cannot listen on --api {address}: {error.strerror}", ExitCode.UNAVAILABLE) from None
+
+
+def _announce(
+    settings: EdgeSettings, identity: Identity, state: EdgeState, api_socket: socket.socket
+) -> None:
+    """Say where things are, and which agent command to copy."""
+    assert state.ready is not None
+    scheme = "https" if settings.public_cert else "http"
+    api = Address(*api_socket.getsockname()[:2])
+    log.info(
+        "edge is up",
+        edge=identity.edge_id,
+        public=f"{scheme}://{state.ready.public}",
+        tunnel=state.ready.tunnel,
+        api=f"http://{api}",
+    )
+    if identity.join_token is not None:
+        advertise = settings.advertised(Address.parse(state.ready.tunnel))
+        command = agent_command_line(advertise, identity.join_token)
+        log.info("start an agent beside an app", command=command)

@@ -1,0 +1,128 @@
+"""One line a request, written without ever holding up the loop.
+
+Lines are collected for a moment and written by a thread of their own; when the reader of the log is so slow that too
+much waits, lines are dropped and counted rather than requests delayed, and the count is written when there is room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+import time
+from json.encoder import encode_basestring_ascii as quote
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+__all__ = ["AccessLog"]
+
+FLUSH_INTERVAL = 0.05
+"""Seconds that a line may wait."""
+MAX_WAITING = 256
+"""Batches waiting for the writing thread."""
+
+
+class AccessLog:
+    """Writes access-log lines to a file descriptor; owned by whoever made it, who calls `close`."""
+
+    def __init__(self, fd: int, *, human: bool) -> None:
+        """Write to `fd`: columns for people, or JSON lines for programs."""
+        self._fd = fd
+        self._format = _human_line if human else _json_line
+        self._lines: list[str] = []
+        self._dropped = 0
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._write, name="access-log", daemon=True)
+        self._thread.start()
+
+    def log(self, exchange: Exchange, duration: float) -> None:
+        """Log a finished exchange that took `duration` seconds at the edge."""
+        if not self._lines:
+            self._loop.call_later(FLUSH_INTERVAL, self._flush)
+        self._lines.append(self._format(exchange, duration))
+
+    def close(self) -> None:
+        """Write what is left and stop the thread."""
+        self._flush()
+        try:
+            self._queue.put(None, timeout=1.0)
+        except queue.Full:
+            return
+        self._thread.join(timeout=2.0)
+
+    def _flush(self) -> None:
+        if not self._lines:
+            return
+        lines, self._lines = self._lines, []
+        if self._dropped:
+            lines.append(f'{{"event":"access_log_dropped","lines":{self._dropped}}}\n')
+        try:
+            self._queue.put_nowait("".join(lines).encode())
+            self._dropped = 0
+        except queue.Full:
+            self._dropped += len(lines)
+
+    def _write(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            try:
+                view = memoryview(batch)
+                while view:
+                    view = view[os.write(self._fd, view) :]
+            except OSError:
+                return
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _json_line(exchange: Exchange, duration: float) -> str:
+    request = exchange.request
+    instance = exchange.instance
+    upstream = exchange.upstream_time
+    error = f',"error":{quote(exchange.error)}' if exchange.error else ""
+    return (
+        f'{{"event":"request","time":"{_now()}","method":{quote(_text(request.method))},'
+        f'"host":{quote(_text(request.authority))},"path":{quote(_text(request.path))},'
+        f'"status":{exchange.status},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
+        f'"duration_ms":{duration * 1000:.2f},'
+        f'"upstream_ms":{"null" if upstream is None else format(upstream * 1000, ".2f")},'
+        f'"service":{quote(exchange.service_name) if exchange.service_name else "null"},'
+        f'"instance":{quote(instance.agent.agent_id) if instance is not None else "null"},'
+        f'"client":{quote(request.peer)},"protocol":"HTTP/{request.version}",'
+        f'"retries":{exchange.retries},"request_id":"{exchange.request_id.decode()}"{error}}}\n'
+    )
+
+
+def _human_line(exchange: Exchange, duration: float) -> str:
+    request = exchange.request
+    instance = exchange.instance
+    to = f"{exchange.service_name}@{instance.agent.agent_id}" if instance is not None else "-"
+    upstream = exchange.upstream_time
+    beyond = "" if upstream is None else f" ({upstream * 1000:.1f} ms upstream)"
+    error = f"  {exchange.error}" if exchange.error else ""
+    line = (
+        f"{_now()[11:23]} {exchange.status} {_text(request.method):<7} {_text(request.authority)}{_text(request.path)}"
+        f"  {exchange.bytes_in}/{exchange.bytes_out} B  {duration * 1000:.1f} ms{beyond}  {to}"
+        f"  {exchange.request_id.decode()}{error}"
+    )
+    return "".join(char if char.isprintable() else "?" for char in line) + "\n"
+
+
+_second = ""
+_second_at = -1
+
+
+def _now() -> str:
+    """Return the time in UTC with milliseconds; the part that changes once a second is kept."""
+    global _second, _second_at
+    now = time.time()
+    whole = int(now)
+    if whole != _second_at:
+        _second_at = whole
+        _second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return f"{_second}.{int((now - whole) * 1000):03d}Z"

@@ -1,0 +1,73 @@
+"""Who may register, and as what: a plain decision from the snapshot and the registry."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from h2s.messages import Hello, Refusal
+
+from .registry import Offer, Registry, Superseded
+from .snapshot import JoinGrant, Snapshot
+
+__all__ = ["admit"]
+
+DRAIN_RETRY_AFTER = 2.0
+"""Seconds after which an agent may try a stopping edge again: it may be a restart."""
+
+
+def admit(
+    hello: Hello, *, snapshot: Snapshot, registry: Registry, now: float, draining: bool
+) -> list[Offer] | Refusal:
+    """Return the services the agent may serve, or why it may not register.
+
+    `now` is Unix time. What the agent serves is decided by its credential: labels of the token win over its own.
+    """
+    if draining:
+        return _refuse(503, "draining", "This edge is stopping.", retry_after=DRAIN_RETRY_AFTER)
+    grant = _find_grant(hello.credentials.join_secret, snapshot.grants)
+    if grant is None:
+        return _refuse(401, "token_unknown", "The join token is not known to this edge. Copy it again.")
+    if grant.expires is not None and grant.expires <= now:
+        return _refuse(401, "token_expired", "The join token has expired. Ask for a new one.")
+    for service in hello.services:
+        if not grant.allows(service.name):
+            detail = f"The join token does not allow service {service.name!r}."
+            return _refuse(403, "service_not_allowed", detail)
+    try:
+        registry.check_generation(hello.agent_id, hello.generation)
+    except Superseded as error:
+        return _refuse(409, "superseded", str(error))
+    return [
+        Offer(
+            service=service.name,
+            labels={**service.labels, **grant.labels},
+            publish=grant.publish,
+            capacity=service.capacity,
+        )
+        for service in hello.services
+    ]
+
+
+def _find_grant(secret: str, grants: tuple[JoinGrant, ...]) -> JoinGrant | None:
+    """Compare with every grant, so that the time taken says nothing about which is the nearest."""
+    try:
+        digest = hashlib.sha256(bytes.fromhex(secret)).hexdigest()
+    except ValueError:
+        return None
+    found = None
+    for grant in grants:
+        if hmac.compare_digest(grant.secret_sha256, digest):
+            found = grant
+    return found
+
+
+def _refuse(status: int, code: str, detail: str, *, retry_after: float | None = None) -> Refusal:
+    return Refusal(
+        title="Registration refused",
+        status=status,
+        detail=detail,
+        code=code,
+        permanent=retry_after is None,
+        retry_after=retry_after,
+    )

@@ -1,0 +1,83 @@
+"""What an edge takes from a public request's fields, whichever HTTP version brought them.
+
+Fields that describe the connection end here. Fields with the prefix `h2s-` are the tunnel's own and are never taken
+from the public, in a head or in trailers. What the edge sets by itself (`X-Forwarded-*` and the like) is the
+gateway's to delete and set; a client gains nothing by listing such a field in Connection.
+"""
+
+from __future__ import annotations
+
+import re
+
+from h2s.engine.session import Fields
+from h2s.fields import HOP_BY_HOP
+
+from .problem import Refusal
+
+__all__ = [
+    "CONNECTION_FIELDS",
+    "RESERVED_PREFIX",
+    "accepts_trailers",
+    "check_authority",
+    "check_expectation",
+    "list_members",
+    "public_trailers",
+]
+
+RESERVED_PREFIX = b"h2s-"
+"""Names that start like this belong to the tunnel (docs/protocol.md)."""
+
+CONNECTION_FIELDS = HOP_BY_HOP | {b"host", b"te"}
+"""Request fields that are not forwarded as they are: Host is the request's authority, of TE only "trailers" goes on."""
+
+_NOT_IN_TRAILERS = CONNECTION_FIELDS | {
+    b"authorization",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"expect",
+    b"max-forwards",
+    b"range",
+    b"trailer",
+}
+
+_AUTHORITY = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
+)
+
+
+def check_authority(authority: bytes) -> None:
+    """Raise Refusal (400) unless this is a host with an optional port and nothing else (RFC 3986 §3.2)."""
+    if _AUTHORITY.fullmatch(authority) is None:
+        raise Refusal(
+            400, "bad_authority", "The host is not a valid host name or address with an optional port."
+        )
+
+
+def check_expectation(value: bytes) -> None:
+    """Raise Refusal (417) for an Expect other than 100-continue (RFC 9110 §10.1.1)."""
+    if value.lower() != b"100-continue":
+        raise Refusal(417, "bad_expectation", "The only expectation that can be met is 100-continue.")
+
+
+def list_members(values: list[bytes]) -> list[bytes]:
+    """Return the members of a comma-separated list field, in lower case (RFC 9110 §5.6.1)."""
+    return [
+        member for value in values for part in value.split(b",") if (member := part.strip(b" \t").lower())
+    ]
+
+
+def accepts_trailers(values: list[bytes]) -> bool:
+    """Say whether TE fields announce that the client takes trailers (RFC 9110 §10.1.4)."""
+    return b"trailers" in list_members(values)
+
+
+def public_trailers(fields: Fields) -> Fields:
+    """Return the trailer fields that may be forwarded: none that frame, route or authenticate (RFC 9110 §6.5.1)."""
+    return [
+        field
+        for field in fields
+        if field[0] not in _NOT_IN_TRAILERS and not field[0].startswith(RESERVED_PREFIX)
+    ]

@@ -1,0 +1,79 @@
+"""The data plane's decision point for public requests, and the owner of every exchange in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from bisect import bisect_left
+from collections.abc import Callable
+
+from .accesslog import AccessLog
+from .budget import Budget
+from .exchange import Exchange
+from .message import Downstream, Request
+from .port import DURATION_BOUNDS
+from .routing import Router
+
+__all__ = ["EdgeGateway", "PlaneCounters"]
+
+
+class PlaneCounters:
+    """Totals since the start. Plain numbers, since they are counted on the hot path."""
+
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "duration_buckets",
+        "duration_sum",
+        "requests",
+        "retries",
+    )
+
+    def __init__(self) -> None:
+        self.requests: dict[tuple[str, int], int] = {}
+        """By service and hundreds of the status."""
+        self.duration_buckets = [0] * (len(DURATION_BOUNDS) + 1)
+        self.duration_sum = 0.0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.retries = 0
+
+
+class EdgeGateway:
+    """Takes requests from every ingress; an `edge.message.Gateway`."""
+
+    def __init__(self, router: Router, *, budget: Budget, access_log: AccessLog | None) -> None:
+        loop = asyncio.get_running_loop()
+        self.router = router
+        self.budget = budget
+        self.counters = PlaneCounters()
+        self.draining = False
+        self.in_flight = 0
+        self.time: Callable[[], float] = loop.time
+        self.random: Callable[[], float] = random.random
+        self._access_log = access_log
+        self._id_prefix = os.urandom(6).hex()
+        self._id = 0
+
+    def begin(self, request: Request, downstream: Downstream) -> Exchange:
+        """Start an exchange; the answer may come before this returns."""
+        self._id += 1
+        self.in_flight += 1
+        exchange = Exchange(self, request, downstream, f"{self._id_prefix}-{self._id:x}".encode())
+        exchange.start(self.router.find(request.authority))
+        return exchange
+
+    def finished(self, exchange: Exchange) -> None:
+        """Count and log an exchange that is over."""
+        self.in_flight -= 1
+        duration = self.time() - exchange.request.started
+        counters = self.counters
+        key = (exchange.service_name, exchange.status // 100)
+        counters.requests[key] = counters.requests.get(key, 0) + 1
+        counters.duration_buckets[bisect_left(DURATION_BOUNDS, duration)] += 1
+        counters.duration_sum += duration
+        counters.bytes_in += exchange.bytes_in
+        counters.bytes_out += exchange.bytes_out
+        if self._access_log is not None:
+            self._access_log.log(exchange, duration)

@@ -1,0 +1,118 @@
+"""Decoding the chunked transfer coding (RFC 9112 §7.1), strictly and without I/O.
+
+llhttp reads the heads of requests, not their bodies: it cannot be paused and does not say where in its input a
+message ended, so bytes behind a chunked body would be parsed before the response to it is done. This decoder stops
+at the body's last byte. It keeps no input: what it did not consume has to be presented again with more behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from edge.problem import Refusal
+
+__all__ = ["ChunkedDecoder"]
+
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_MAX_SIZE_LINE = 1024
+
+
+class _State(Enum):
+    SIZE = "size"
+    DATA = "data"
+    DATA_END = "data end"
+    TRAILERS = "trailers"
+    DONE = "done"
+
+
+def _malformed(detail: str) -> Refusal:
+    return Refusal(400, "bad_chunk", detail)
+
+
+class ChunkedDecoder:
+    """Decodes one body. `done` says that it has ended, and `trailers` is its raw trailer section, often empty."""
+
+    __slots__ = ("_left", "_max_trailers", "_state", "trailers")
+
+    def __init__(self, max_trailers: int) -> None:
+        self.trailers = b""
+        self._state = _State.SIZE
+        self._left = 0
+        self._max_trailers = max_trailers
+
+    @property
+    def done(self) -> bool:
+        """Whether the body and its trailer section have been read."""
+        return self._state is _State.DONE
+
+    def decode(self, data: bytes, at: int) -> tuple[bytes, int]:
+        """Decode `data` from position `at` on; return the content found and the position reached.
+
+        Raises Refusal (400, 431) for what is not a chunked body.
+        """
+        pieces: list[bytes] = []
+        while True:
+            state = self._state
+            if state is _State.DATA:
+                piece = data[at : at + self._left]
+                if piece:
+                    pieces.append(piece)
+                    at += len(piece)
+                    self._left -= len(piece)
+                if self._left:
+                    break
+                self._state = _State.DATA_END
+            elif state is _State.DATA_END:
+                if not self._skip_line_end(data, at):
+                    break
+                at += 2
+                self._state = _State.SIZE
+            elif state is _State.SIZE:
+                end = self._read_size(data, at)
+                if end < 0:
+                    break
+                at = end
+            elif state is _State.TRAILERS:
+                end = self._read_trailers(data, at)
+                if end < 0:
+                    break
+                at = end
+            else:
+                break
+        return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), at
+
+    @staticmethod
+    def _skip_line_end(data: bytes, at: int) -> bool:
+        end = data[at : at + 2]
+        if end == b"\r\n":
+            return True
+        if b"\r\n".startswith(end):
+            return False
+        raise _malformed("A chunk is longer than its size.")
+
+    def _read_size(self, data: bytes, at: int) -> int:
+        end = data.find(b"\r\n", at, at + _MAX_SIZE_LINE)
+        if end < 0:
+            if len(data) - at >= _MAX_SIZE_LINE or data.find(b"\n", at) >= 0:
+                raise _malformed("A chunk has no size.")
+            return -1
+        match = _SIZE_LINE.fullmatch(data, at, end)
+        if match is None:
+            raise _malformed("A chunk has no valid size.")
+        self._left = int(match[1], 16)
+        self._state = _State.DATA if self._left else _State.TRAILERS
+        return end + 2
+
+    def _read_trailers(self, data: bytes, at: int) -> int:
+        if data.startswith(b"\r\n", at):
+            self._state = _State.DONE
+            return at + 2
+        end = data.find(b"\r\n\r\n", at, at + self._max_trailers)
+        if end < 0:
+            if len(data) - at >= self._max_trailers:
+                raise Refusal(431, "trailers_too_large", "The trailer section is too large.")
+            return -1
+        self.trailers = data[at : end + 4]
+        self._state = _State.DONE
+        return end + 4

@@ -1,0 +1,521 @@
+"""A public HTTP/1.1 connection: requests in, one at a time, and responses out in the same order.
+
+What is read goes through one loop, `_advance`, which takes things from the unread input for as long as it can. What
+it may take is the state of reading:
+
+    HEAD ──head──▶ BODY ──end of body──▶ HELD ──end of response──▶ HEAD
+                     └──end of response──▶ DISCARD ──end of body──▶ HEAD
+    HELD ──101──▶ TUNNEL
+    any ──close──▶ LINGER ──client closes, or time is up──▶ CLOSED
+
+A pipelined request waits unparsed until the response before it has ended, and above `max_pipeline` unread bytes reading
+stops. Apart from that, reading never stops during a response, so a client that leaves is noticed at once.
+
+A connection that this side ends lingers: it sends its end and throws away what still comes until the client has closed
+too. Closing at once would have the kernel reset it, and the client might never see the last response.
+
+There is one deadline a connection: for the head, the next piece of a body, the next request, or the client's goodbye.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from enum import Enum
+from typing import cast
+
+from edge.message import Request
+from edge.problem import Refusal, problem
+from h2s.engine.session import Fields
+
+from . import response
+from .chunked import ChunkedDecoder
+from .context import Context
+from .deadline import Deadline
+from .head import HeadParser, RequestHead
+from .http1_exchange import Http1Exchange
+
+__all__ = ["Http1Connection"]
+
+FLUSH_SIZE = 64 * 1024
+"""Bytes collected for one write; less is written when the turn of the loop ends."""
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Reading(Enum):
+    """What the next byte from the client is."""
+
+    HEAD = "head"
+    BODY = "body"
+    HELD = "held"
+    TUNNEL = "tunnel"
+    DISCARD = "discard"
+    LINGER = "linger"
+    CLOSED = "closed"
+
+
+class Http1Connection(asyncio.Protocol):
+    """One public connection that speaks HTTP/1.1 or HTTP/1.0."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._limits = context.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._scheme = b"http"
+        self._peer = ""
+        self._parser = HeadParser(context.limits)
+        self._reading = Reading.HEAD
+        self._input = b""
+        self._at = 0
+        self._scanned = 0
+        self._head_started = 0.0
+        self._exchange: Http1Exchange | None = None
+        self._left = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._paused = False
+        self._budget = 0
+        self._client_ended = False
+        self._end_passed = False
+        self._end_sent = False
+        self._advancing = False
+        self._transport_paused = False
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._flush_scheduled = False
+        self._writable = True
+        self._unwritten = 0
+        self._deadline = Deadline(self._loop, self._on_deadline)
+
+    # -- transport callbacks --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start on a transport; the client has `head_timeout` to begin."""
+        self._transport = cast(asyncio.Transport, transport)
+        if transport.get_extra_info("ssl_object") is not None:
+            self._scheme = b"https"
+        peername = transport.get_extra_info("peername")
+        if isinstance(peername, tuple):
+            self._peer = str(peername[0])
+        self._context.connections.add(self)
+        self._deadline.set(self._loop.time() + self._limits.head_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the client."""
+        reading = self._reading
+        if reading is Reading.LINGER or reading is Reading.CLOSED:
+            self._throw_away(len(data))
+            return
+        if self._at < len(self._input):
+            data = self._input[self._at :] + data
+        self._input = data
+        self._at = 0
+        if reading is Reading.BODY:
+            self._deadline.set(self._loop.time() + self._limits.body_timeout)
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """Take the client's end: of its direction in a tunnel, else of the connection."""
+        if self._reading is Reading.TUNNEL:
+            self._client_ended = True
+            self._advance()
+            return self._scheme == b"http"
+        self._client_gone()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Clean up after the connection's end, whoever caused it."""
+        self._client_gone()
+        self._deadline.cancel()
+        self._context.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """Have the gateway wait: the client does not read fast enough."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Let the gateway go on."""
+        self._writable = True
+        exchange = self._exchange
+        if exchange is not None and exchange.waiting and not exchange.ended:
+            exchange.waiting = False
+            exchange.inbound.on_downstream_drained()
+
+    # -- what the listener uses -----------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """No request is being read or answered."""
+        return self._reading is Reading.HEAD and self._at == len(self._input)
+
+    def begin_drain(self) -> None:
+        """Do nothing yet: the response in flight, or the next one, says `Connection: close`."""
+
+    def close_idle(self) -> None:
+        """Close if no request is under way."""
+        if self.idle:
+            self._linger()
+
+    def abort(self) -> None:
+        """Reset the connection, so that even a response that lasts until the end is seen to be cut."""
+        self._client_gone()
+        self._out.clear()
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    # -- what the exchange uses -----------------------------------------------------------------------------------
+
+    @property
+    def request_done(self) -> bool:
+        """The request in hand has been read to its end."""
+        return self._reading is Reading.HELD
+
+    @property
+    def stopping(self) -> bool:
+        """The edge stops, and this connection should end with the response in hand."""
+        return self._context.stopping
+
+    def date(self) -> bytes:
+        """Return the value of the Date field."""
+        return self._context.date()
+
+    def write(self, *parts: bytes) -> bool:
+        """Write in this turn of the loop, together with what else is written in it. False: wait for resume."""
+        self._out.extend(parts)
+        self._out_size += sum(map(len, parts))
+        if self._out_size >= FLUSH_SIZE:
+            self._flush()
+        elif not self._flush_scheduled and not self._advancing:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+        return self._writable
+
+    def response_ended(self) -> None:
+        """Go on to what follows the response."""
+        self._advance()
+
+    def cut(self) -> None:
+        """Reset the connection at the wish of the gateway, which hears nothing more."""
+        self._exchange = None
+        self.abort()
+
+    def start_tunnel(self) -> None:
+        """Pass on what follows the upgrade as it comes."""
+        self._reading = Reading.TUNNEL
+        self._advance()
+
+    def pause_request(self, exchange: Http1Exchange) -> None:
+        """Keep what comes of the request until `resume_request`."""
+        if exchange is self._exchange and not self._paused:
+            self._paused = True
+            if self._reading is Reading.BODY:
+                self._deadline.clear()
+            self._adjust_reading()
+
+    def resume_request(self, exchange: Http1Exchange) -> None:
+        """Go on passing on the request."""
+        if exchange is self._exchange and self._paused:
+            self._paused = False
+            if self._reading is Reading.BODY:
+                self._deadline.set(self._loop.time() + self._limits.body_timeout)
+            self._advance()
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Take what can be taken of the input, then write what came of it. Calls from within are left to the loop."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._settle() or self._step():
+                pass
+        finally:
+            self._advancing = False
+        self._adjust_reading()
+        self._flush()
+
+    def _step(self) -> bool:
+        """Take one thing from the input. False: there is nothing that could be taken now."""
+        reading = self._reading
+        if reading is Reading.HEAD:
+            return self._read_head()
+        if reading is Reading.BODY or reading is Reading.DISCARD:
+            return self._read_body()
+        if reading is Reading.TUNNEL:
+            return self._read_tunnel()
+        return False
+
+    def _read_head(self) -> bool:
+        data = self._input
+        while data.startswith(b"\r\n", self._at):
+            self._at += 2
+        at = self._at
+        if at == len(data):
+            self._input = b""
+            self._at = 0
+            return False
+        end = data.find(b"\r\n\r\n", at + max(self._scanned - 3, 0)) + 4
+        if end < 4:
+            self._wait_for_head(data, at)
+            return False
+        self._at = end
+        self._scanned = 0
+        try:
+            head = self._parser.parse(data if at == 0 and end == len(data) else data[at:end])
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return False
+        self._begin(head)
+        return True
+
+    def _wait_for_head(self, data: bytes, at: int) -> None:
+        """Bound an unfinished head in size and time, and refuse at once what can become none."""
+        limits = self._limits
+        size = len(data) - at
+        if size > limits.request_line and data.find(b"\r\n", at, at + limits.request_line + 2) < 0:
+            self._refuse(Refusal(414, "target_too_long", "The request line is too long."))
+        elif size > limits.header_bytes:
+            self._refuse(Refusal(431, "head_too_large", "The request's head is too large."))
+        elif data.count(b"\n", at) != data.count(b"\r\n", at):
+            self._refuse(Refusal(400, "bad_line_end", "A line of the request's head does not end in CRLF."))
+        elif not data[at : at + 1].isalpha() and data[at:] != b"\r":
+            self._refuse(Refusal(400, "bad_request_line", "This is not HTTP."))
+        else:
+            self._scanned = size
+            if not self._head_started:
+                self._head_started = self._loop.time()
+                self._deadline.set(self._head_started + limits.head_timeout)
+
+    def _begin(self, head: RequestHead) -> None:
+        """Hand a request to the gateway."""
+        now = self._loop.time()
+        started = self._head_started or now
+        self._head_started = 0.0
+        self._deadline.clear()
+        self._decoder = ChunkedDecoder(self._limits.header_bytes) if head.chunked else None
+        self._left = head.length
+        if head.chunked or head.length:
+            self._reading = Reading.BODY
+            self._deadline.set(now + self._limits.body_timeout)
+        else:
+            self._reading = Reading.HELD
+        self._exchange = exchange = Http1Exchange(self, head)
+        request = Request(
+            method=head.method,
+            scheme=self._scheme,
+            authority=head.authority,
+            path=head.path,
+            fields=head.fields,
+            upgrade=head.upgrade,
+            version=head.version,
+            peer=self._peer,
+            started=started,
+            end_stream=self._reading is Reading.HELD and head.upgrade is None,
+        )
+        exchange.inbound = self._context.gateway.begin(request, exchange)
+
+    def _read_body(self) -> bool:
+        if self._at == len(self._input) or (self._paused and self._reading is Reading.BODY):
+            return False
+        before = self._at
+        trailers: Fields = []
+        try:
+            if self._decoder is None:
+                content = self._take_length()
+                ended = not self._left
+            else:
+                content, self._at = self._decoder.decode(self._input, self._at)
+                ended = self._decoder.done
+                if self._decoder.trailers:
+                    trailers = self._parser.parse_trailers(self._decoder.trailers)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return False
+        if self._at == before:
+            return False
+        if self._reading is Reading.DISCARD:
+            self._discarded(self._at - before, ended=ended)
+        else:
+            self._pass_on(content, trailers, ended=ended)
+        return True
+
+    def _take_length(self) -> bytes:
+        data, at = self._input, self._at
+        end = min(at + self._left, len(data))
+        self._at = end
+        self._left -= end - at
+        return data if end - at == len(data) else data[at:end]
+
+    def _pass_on(self, content: bytes, trailers: Fields, *, ended: bool) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        if ended:
+            self._reading = Reading.HELD
+            self._deadline.clear()
+        if content or (ended and not trailers):
+            exchange.inbound.on_request_data(content, end_stream=ended and not trailers)
+        if trailers and not exchange.ended:
+            exchange.inbound.on_request_trailers(trailers)
+
+    def _discarded(self, size: int, *, ended: bool) -> None:
+        self._budget -= size
+        if ended:
+            self._next()
+        elif self._budget < 0:
+            self._linger()
+
+    def _read_tunnel(self) -> bool:
+        exchange = self._exchange
+        assert exchange is not None
+        if self._paused:
+            return False
+        data = self._input[self._at :] if self._at else self._input
+        self._input = b""
+        self._at = 0
+        if data:
+            exchange.inbound.on_request_data(data, end_stream=False)
+            return True
+        if self._client_ended and not self._end_passed:
+            self._end_passed = True
+            exchange.inbound.on_request_data(b"", end_stream=True)
+            return True
+        return False
+
+    def _adjust_reading(self) -> None:
+        """Have the transport read, or not."""
+        reading = self._reading
+        if reading is Reading.BODY or reading is Reading.TUNNEL:
+            paused = self._paused
+        elif reading is Reading.HELD:
+            paused = len(self._input) - self._at > self._limits.max_pipeline
+        else:
+            paused = reading is Reading.LINGER and self._budget < 0
+        if paused is not self._transport_paused and not self._transport.is_closing():
+            self._transport_paused = paused
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    # -- endings --------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> bool:
+        """Do what follows the end of a response. False: no response has ended."""
+        exchange = self._exchange
+        if exchange is None or not exchange.ended:
+            return False
+        if self._reading is Reading.TUNNEL:
+            return self._settle_tunnel()
+        self._exchange = None
+        self._paused = False
+        if exchange.close:
+            self._linger()
+        elif self._reading is Reading.HELD:
+            self._next()
+        else:
+            self._reading = Reading.DISCARD
+            self._budget = self._limits.discard
+            self._deadline.set(self._loop.time() + self._limits.linger_timeout)
+        return True
+
+    def _settle_tunnel(self) -> bool:
+        """End our direction, and the connection once both have ended or TLS leaves no choice."""
+        if not self._end_sent:
+            self._end_sent = True
+            self._flush()
+            if self._transport.can_write_eof() and not self._end_passed:
+                self._transport.write_eof()
+                self._deadline.set(self._loop.time() + self._limits.idle_timeout)
+                return True
+        elif not self._end_passed:
+            return False
+        self._exchange = None if self._end_passed else self._exchange
+        self._transport.close()
+        return False
+
+    def _next(self) -> None:
+        """Wait for the next request."""
+        self._reading = Reading.HEAD
+        self._deadline.set(self._loop.time() + self._limits.idle_timeout)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer with a problem, or cut the response that has begun, and end the connection."""
+        exchange = self._exchange
+        if self._reading is Reading.DISCARD:
+            self._linger()
+            return
+        self._client_gone()
+        if exchange is not None and exchange.head_sent:
+            self.abort()
+            return
+        fields, body = problem(refusal.status, refusal.code, refusal.detail)
+        head = response.encode_head(
+            refusal.status, fields + refusal.fields, self.date(), b"connection: close\r\n"
+        )
+        self._out.append(head + body)
+        self._linger()
+
+    def _linger(self) -> None:
+        """End our direction and wait for the client to end its own."""
+        self._flush()
+        # TLS knows no half-close. Its shutdown is fine unless the client is still sending: then it has to read first.
+        unread = self._at < len(self._input) or self._reading not in (Reading.HEAD, Reading.HELD)
+        self._reading = Reading.LINGER
+        self._input = b""
+        self._at = 0
+        self._budget = self._limits.discard
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        elif not unread:
+            transport.close()
+        self._unwritten = transport.get_write_buffer_size()
+        self._deadline.set(self._loop.time() + self._limits.linger_timeout)
+
+    def _throw_away(self, size: int) -> None:
+        self._budget -= size
+        self._adjust_reading()
+
+    def _client_gone(self) -> None:
+        """Tell the gateway, unless both are done with the exchange."""
+        exchange, self._exchange = self._exchange, None
+        tunnel = self._reading is Reading.TUNNEL
+        self._reading = Reading.CLOSED
+        if exchange is not None and (tunnel or not exchange.ended):
+            exchange.ended = True
+            exchange.inbound.on_client_gone()
+
+    def _on_deadline(self) -> None:
+        reading = self._reading
+        if reading is Reading.HEAD and not self._head_started:
+            self._linger()
+        elif reading is Reading.HEAD or reading is Reading.BODY:
+            self._refuse(Refusal(408, "timeout", "The request did not come in time."))
+        elif reading is Reading.DISCARD:
+            self._linger()
+        else:
+            self._end_lingering()
+
+    def _end_lingering(self) -> None:
+        """Give up on a client that does not close, but not while it still reads."""
+        unwritten = self._transport.get_write_buffer_size()
+        if self._reading is Reading.LINGER and 0 < unwritten < self._unwritten:
+            self._unwritten = unwritten
+            self._deadline.set(self._loop.time() + self._limits.linger_timeout)
+        else:
+            self.abort()
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        out = self._out
+        if out:
+            if not self._transport.is_closing():
+                self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+            self._out_size = 0

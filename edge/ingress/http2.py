@@ -1,0 +1,181 @@
+"""A public HTTP/2 connection: the owner of its streams, its idle time and its end.
+
+Draining takes two steps (RFC 9113 §6.8): a GOAWAY that names the highest possible stream tells the client to open no
+more; a moment later, when what the client had sent before it knew has arrived, a second one names the last stream
+taken. When no stream is left the connection closes.
+
+Cancelling is cheap for a client and dear for what is behind the edge. A client that goes on doing it faster than
+`resets_per_second`, after a first `reset_burst`, is taken for hostile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from edge.problem import Refusal, problem
+from h2s.connection import Connection, Stream
+from h2s.engine import Limits, Role, create_session
+from h2s.engine.session import Fields, Goaway
+from h2s.errors import ErrorCode
+from h2s.liveness import Liveness, LivenessTimes
+
+from .context import Context
+from .deadline import Deadline
+from .http2_exchange import Http2Exchange, understand
+
+__all__ = ["Http2Connection"]
+
+GOAWAY_MOMENT = 0.5
+"""Seconds between the two GOAWAYs of a drain."""
+DRAIN_POLL = 0.05
+"""Seconds between looks at a draining connection for streams that are left."""
+_NO_MORE_STREAMS = 2**31 - 1
+
+
+class Http2Connection:
+    """One public connection that speaks HTTP/2."""
+
+    def __init__(self, context: Context, transport: asyncio.Transport) -> None:
+        limits = context.limits
+        self.context = context
+        self.loop = asyncio.get_running_loop()
+        self.scheme = b"http" if transport.get_extra_info("ssl_object") is None else b"https"
+        peername = transport.get_extra_info("peername")
+        self.peer = str(peername[0]) if isinstance(peername, tuple) else ""
+        session = create_session(
+            Role.SERVER,
+            Limits(
+                max_concurrent_streams=limits.concurrent_streams,
+                max_header_list_size=limits.header_bytes,
+                connect_protocol=True,
+            ),
+        )
+        now = self.loop.time()
+        liveness = Liveness(LivenessTimes(idle=limits.idle_timeout), now=now)
+        self.connection = Connection(session, self, liveness=liveness)
+        self._transport = transport
+        self._deadline = Deadline(self.loop, self._on_deadline)
+        self._draining = False
+        self._resets = 0.0
+        self._resets_at = now
+        self._started = self._last_active = now
+
+    def start(self) -> None:
+        """Take over the transport; the client has `head_timeout` for its first request."""
+        self.context.connections.add(self)
+        self._deadline.set(self.loop.time() + self.context.limits.head_timeout)
+        self._transport.set_protocol(self.connection)
+        self.connection.connection_made(self._transport)
+
+    # -- what the listener uses -----------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """No request is being read or answered."""
+        return self.connection.session.open_streams == 0
+
+    def begin_drain(self) -> None:
+        """Announce the end; a moment later name the last stream, and close when none is left."""
+        if not self._draining and not self.connection.closed:
+            self._draining = True
+            self.connection.session.goaway(ErrorCode.NO_ERROR, last_stream_id=_NO_MORE_STREAMS)
+            self.connection.flush_soon()
+            self._deadline.set(self.loop.time() + GOAWAY_MOMENT)
+
+    def close_idle(self) -> None:
+        """Close if no request is under way."""
+        if self.idle:
+            self.connection.close()
+
+    def abort(self) -> None:
+        """Close now whatever is under way."""
+        self.connection.abort()
+
+    # -- what the streams use -------------------------------------------------------------------------------------
+
+    @property
+    def written(self) -> bool:
+        """All that could be written has been."""
+        return self._transport.get_write_buffer_size() == 0
+
+    def active(self) -> None:
+        """Put the end of the idle time off."""
+        self._last_active = self.loop.time()
+
+    def count_reset(self) -> None:
+        """Count a stream that the client has cancelled; close the connection if these are too many."""
+        limits = self.context.limits
+        now = self.loop.time()
+        self._resets = max(0.0, self._resets - (now - self._resets_at) * limits.resets_per_second) + 1
+        self._resets_at = now
+        if self._resets > limits.reset_burst:
+            self.connection.close(ErrorCode.ENHANCE_YOUR_CALM, b"too many resets")
+
+    # -- h2s.connection.Owner -------------------------------------------------------------------------------------
+
+    def on_stream(
+        self, connection: Connection, stream_id: int, fields: Fields, end_stream: bool
+    ) -> Stream | None:
+        """Hand a request to the gateway."""
+        self.active()
+        exchange = Http2Exchange(self, stream_id, request_done=end_stream)
+        try:
+            request = understand(
+                fields,
+                limits=self.context.limits,
+                scheme=self.scheme,
+                peer=self.peer,
+                started=self._last_active,
+                end_stream=end_stream,
+            )
+        except Refusal as refusal:
+            answer, body = problem(refusal.status, refusal.code, refusal.detail)
+            exchange.head_only = (b":method", b"HEAD") in fields
+            exchange.send_head(refusal.status, answer + refusal.fields, end_stream=False)
+            exchange.send_data(body, end_stream=True)
+        else:
+            exchange.head_only = request.method == b"HEAD"
+            exchange.upgrade = request.upgrade is not None
+            exchange.inbound = self.context.gateway.begin(request, exchange)
+        return None if exchange.done else exchange
+
+    def on_settings(self, connection: Connection, values: dict[int, int]) -> None:
+        """Nothing hangs on a client's SETTINGS but what the session does with them."""
+
+    def on_goaway(self, connection: Connection, event: Goaway) -> None:
+        """A client that leaves closes by itself, or becomes idle."""
+
+    def on_closed(self, connection: Connection, error: Exception | None) -> None:
+        """Forget the connection."""
+        self._deadline.cancel()
+        self.context.connections.discard(self)
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def _on_deadline(self) -> None:
+        if self._draining:
+            self._drain()
+            return
+        now = self.loop.time()
+        idle_until = self._last_active + self.context.limits.idle_timeout
+        if not self.idle:
+            self._deadline.set(now + self.context.limits.idle_timeout)
+        elif now < idle_until and self._last_active > self._started:
+            self._deadline.set(idle_until)
+        else:
+            self.connection.close()
+
+    def _drain(self) -> None:
+        connection = self.connection
+        connection.session.goaway(ErrorCode.NO_ERROR)
+        connection.flush_soon()
+        self._await_last_stream()
+
+    def _await_last_stream(self) -> None:
+        connection = self.connection
+        if connection.closed:
+            return
+        if self.idle and self.written:
+            connection.close()
+        else:
+            self.loop.call_later(DRAIN_POLL, self._await_last_stream)

@@ -1,0 +1,39 @@
+"""What a public client may take of an edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["IngressLimits"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngressLimits:
+    """Bounds on one public connection. Sizes are in bytes, times in seconds."""
+
+    request_line: int = 16 * 1024
+    """Longest HTTP/1.1 request line; above it 414."""
+    header_bytes: int = 64 * 1024
+    """Largest request head, and largest trailer section; above it 431."""
+    header_fields: int = 128
+    """Most fields in a head; above it 431."""
+    max_pipeline: int = 64 * 1024
+    """Unread bytes kept while a response is in flight; above it reading stops."""
+    discard: int = 256 * 1024
+    """How much of a request's body is read and thrown away after its response has ended."""
+    head_timeout: float = 30.0
+    """A head has to be complete this long after its first byte, and to begin this long after the handshake; 408."""
+    idle_timeout: float = 75.0
+    """How long a connection without a request is kept."""
+    body_timeout: float = 60.0
+    """Longest pause of a client in a request's body; 408."""
+    linger_timeout: float = 2.0
+    """How long a client has to read the last response and close before the edge does."""
+    handshake_timeout: float = 10.0
+    """A TLS handshake takes this long at the most."""
+    concurrent_streams: int = 128
+    """Streams that an HTTP/2 client may have open at once."""
+    resets_per_second: float = 33.0
+    """Streams that an HTTP/2 client may go on cancelling; above it the connection ends (ENHANCE_YOUR_CALM)."""
+    reset_burst: int = 1000
+    """Streams that an HTTP/2 client may cancel in one go."""

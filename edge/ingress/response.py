@@ -1,0 +1,83 @@
+"""Writing an HTTP/1.1 response: the bytes of its head, and how the end of its body is known.
+
+The body's framing follows RFC 9112 §6.3: none for HEAD, 204 and 304; Content-Length if there is one; else chunks, or
+for an HTTP/1.0 client the end of the connection. A response that lists several lengths, or one that is no number, is
+framed as if it had none.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from http import HTTPStatus
+
+from h2s.engine.session import Fields
+from h2s.errors import LocalProtocolError
+
+__all__ = [
+    "Framing",
+    "body_length",
+    "encode_head",
+    "encode_informational",
+    "encode_trailers",
+    "without_length",
+]
+
+_STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+
+
+class Framing(Enum):
+    """How a client knows where a response's body ends."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+    RAW = "raw"
+    """Bytes of another protocol, after an upgrade."""
+
+
+def body_length(fields: Fields) -> int | None:
+    """Return the Content-Length; None if there is none that can be relied on."""
+    found = [value for name, value in fields if name == b"content-length"]
+    if len(found) == 1 and found[0].isdigit():
+        return int(found[0])
+    return None
+
+
+def without_length(fields: Fields) -> Fields:
+    """Return the fields without Content-Length."""
+    return [field for field in fields if field[0] != b"content-length"]
+
+
+def encode_head(status: int, fields: Fields, date: bytes, framing: bytes) -> bytes:
+    """Return the bytes of a final head.
+
+    `framing` are encoded lines for the connection; `date` is used if the fields have none. Raises LocalProtocolError
+    when a field would break out of its line.
+    """
+    section = _encode_fields(fields)
+    if not any(name == b"date" for name, _ in fields):
+        framing = b"%bdate: %b\r\n" % (framing, date)
+    return b"%b%b%b\r\n" % (_status_line(status), section, framing)
+
+
+def encode_informational(status: int, fields: Fields) -> bytes:
+    """Return the bytes of a 1xx head. Raises LocalProtocolError as `encode_head`."""
+    return b"%b%b\r\n" % (_status_line(status), _encode_fields(fields))
+
+
+def encode_trailers(fields: Fields) -> bytes:
+    """Return the last chunk with a trailer section. Raises LocalProtocolError as `encode_head`."""
+    return b"0\r\n%b\r\n" % _encode_fields(fields)
+
+
+def _status_line(status: int) -> bytes:
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def _encode_fields(fields: Fields) -> bytes:
+    section = b"".join([b"%b: %b\r\n" % field for field in fields])
+    lines = len(fields)
+    if section.count(b"\n") != lines or section.count(b"\r") != lines:
+        raise LocalProtocolError("a response field holds a line break")
+    return section

@@ -1,0 +1,248 @@
+"""Who is connected: agents, their tunnels, and the instances they make up.
+
+A plain state machine without I/O. Connecting is registering: a tunnel that comes up adds its agent, its first Report
+makes the agent's services routable, and when the last tunnel goes the instances go with it. An *instance* is one
+(agent, service) pair however many tunnels the agent has; a *tunnel* is whatever object the caller uses to reach the
+agent, as long as it can say how many streams it has free (`Tunnel`).
+
+Agents of one id are told apart by their generation: a newer one takes over at once and the tunnels of the older are
+handed back to be closed; an older one is refused.
+
+The lists that the hot path picks from (`Service.local`, `Service.all`) are rebuilt on change, not per request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from h2s.connection import Connection
+from h2s.messages import Report
+
+__all__ = ["Agent", "Change", "Instance", "Offer", "Registry", "Service", "Superseded", "Tunnel"]
+
+
+class Tunnel(Protocol):
+    """A connection to an agent, as far as the registry, the balancer and an exchange care."""
+
+    tunnel_id: str
+    connection: Connection
+    in_flight: int
+
+    @property
+    def free_streams(self) -> int:
+        """How many more requests it takes now; 0 when it is draining."""
+
+    def release(self) -> None:
+        """A request that was counted in `in_flight` is over."""
+
+
+class Superseded(Exception):
+    """An agent of this id and a newer generation is connected."""
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One (agent, service) pair."""
+
+    agent: Agent
+    service: str
+    labels: dict[str, str]
+    publish: bool
+    capacity: int
+    """Requests at once that it is taken to handle; the weight in balancing."""
+    healthy: int = 0
+    """Upstreams that are healthy; 0 until the first Report."""
+    total: int = 0
+    in_flight: int = 0
+    since: float = 0.0
+    """When its health last changed (Unix time)."""
+
+    @property
+    def routable(self) -> bool:
+        """Whether requests may be sent to it."""
+        return self.healthy > 0 and bool(self.agent.tunnels)
+
+
+@dataclass(slots=True, eq=False)
+class Agent:
+    """One agent process and its tunnels to this edge."""
+
+    agent_id: str
+    generation: int
+    version: str
+    zone: str
+    peer: str
+    tunnels: list[Tunnel] = field(default_factory=list)
+    """Those that take requests."""
+    draining: list[Tunnel] = field(default_factory=list)
+    """Those that finish what they have."""
+    instances: dict[str, Instance] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Service:
+    """The instances of one name, and the lists a request picks from."""
+
+    name: str
+    instances: list[Instance] = field(default_factory=list)
+    all: list[Instance] = field(default_factory=list)
+    """Routable ones."""
+    local: list[Instance] = field(default_factory=list)
+    """Routable ones in the edge's own zone."""
+
+    @property
+    def published(self) -> bool:
+        """Whether discovery makes it reachable from outside."""
+        return any(instance.publish for instance in self.instances)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something an operator wants to know: `kind` is instance_up, instance_down or instance_health."""
+
+    kind: str
+    service: str
+    agent_id: str
+    zone: str
+    healthy: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A service as the edge lets an agent serve it."""
+
+    service: str
+    labels: dict[str, str]
+    publish: bool
+    capacity: int | None
+
+
+DEFAULT_CAPACITY = 100
+"""Weight of an instance that names no capacity."""
+
+
+class Registry:
+    """All agents of one data plane."""
+
+    def __init__(self, *, zone: str = "") -> None:
+        """Start empty; `zone` is the edge's own, preferred in balancing."""
+        self.zone = zone
+        self.agents: dict[str, Agent] = {}
+        self.services: dict[str, Service] = {}
+        self.published: list[Service] = []
+        """Services that discovery may route to."""
+
+    def check_generation(self, agent_id: str, generation: int) -> None:
+        """Raise Superseded when a newer generation of this agent is connected."""
+        known = self.agents.get(agent_id)
+        if known is not None and known.generation > generation:
+            raise Superseded(f"a newer process of agent {agent_id!r} is connected")
+
+    def add_tunnel(self, agent: Agent, offers: list[Offer], tunnel: Tunnel) -> tuple[Agent, list[Tunnel]]:
+        """Take a new tunnel in.
+
+        Returns the agent it belongs to (the one known already, if it is) and the tunnels of an older generation,
+        which are to be closed. Raises Superseded.
+        """
+        self.check_generation(agent.agent_id, agent.generation)
+        known = self.agents.get(agent.agent_id)
+        outdated: list[Tunnel] = []
+        if known is not None and known.generation < agent.generation:
+            outdated = [*known.tunnels, *known.draining]
+            self._remove_agent(known)
+            known = None
+        if known is None:
+            known = self.agents[agent.agent_id] = agent
+            for offer in offers:
+                self._add_instance(agent, offer)
+        known.tunnels.append(tunnel)
+        self._rebuild(known.instances)
+        return known, outdated
+
+    def report(self, agent: Agent, report: Report, now: float) -> list[Change]:
+        """Apply what an agent says of its services; those it may not serve are ignored."""
+        changes = []
+        for item in report.instances:
+            instance = agent.instances.get(item.service)
+            if instance is None:
+                continue
+            instance.capacity = item.capacity or DEFAULT_CAPACITY
+            if (instance.healthy, instance.total) != (item.healthy, item.total):
+                was_up = instance.healthy > 0
+                instance.healthy, instance.total, instance.since = item.healthy, item.total, now
+                changes.append(_change(instance, was_up))
+        self._rebuild(agent.instances)
+        return changes
+
+    def drain_tunnel(self, agent: Agent, tunnel: Tunnel) -> None:
+        """Send the tunnel nothing new."""
+        if tunnel in agent.tunnels:
+            agent.tunnels.remove(tunnel)
+            agent.draining.append(tunnel)
+            self._rebuild(agent.instances)
+
+    def remove_tunnel(self, agent: Agent, tunnel: Tunnel) -> list[Change]:
+        """Forget a tunnel that is gone; with the last one the agent's instances go."""
+        for tunnels in (agent.tunnels, agent.draining):
+            if tunnel in tunnels:
+                tunnels.remove(tunnel)
+        if self.agents.get(agent.agent_id) is not agent:
+            return []
+        if agent.tunnels or agent.draining:
+            self._rebuild(agent.instances)
+            return []
+        return self._remove_agent(agent)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _add_instance(self, agent: Agent, offer: Offer) -> None:
+        instance = Instance(
+            agent=agent,
+            service=offer.service,
+            labels=offer.labels,
+            publish=offer.publish,
+            capacity=offer.capacity or DEFAULT_CAPACITY,
+        )
+        agent.instances[offer.service] = instance
+        service = self.services.get(offer.service)
+        if service is None:
+            service = self.services[offer.service] = Service(offer.service)
+        service.instances.append(instance)
+
+    def _remove_agent(self, agent: Agent) -> list[Change]:
+        del self.agents[agent.agent_id]
+        changes = []
+        for name, instance in agent.instances.items():
+            service = self.services[name]
+            service.instances.remove(instance)
+            if instance.healthy:
+                instance.healthy = 0
+                changes.append(_change(instance, True))
+        self._rebuild(agent.instances)
+        return changes
+
+    def _rebuild(self, names: dict[str, Instance]) -> None:
+        """Make the lists of the named services anew."""
+        for name in names:
+            service = self.services[name]
+            if not service.instances:
+                del self.services[name]
+                continue
+            service.all = [instance for instance in service.instances if instance.routable]
+            service.local = [instance for instance in service.all if instance.agent.zone == self.zone]
+        self.published = [service for service in self.services.values() if service.published]
+
+
+def _change(instance: Instance, was_up: bool) -> Change:
+    is_up = instance.healthy > 0
+    kind = "instance_health" if was_up == is_up else "instance_up" if is_up else "instance_down"
+    return Change(
+        kind=kind,
+        service=instance.service,
+        agent_id=instance.agent.agent_id,
+        zone=instance.agent.zone,
+        healthy=instance.healthy,
+        total=instance.total,
+    )

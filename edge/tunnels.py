@@ -1,0 +1,332 @@
+"""The tunnel port: agents come in, register, swap roles and stay.
+
+`TunnelListener` accepts connections and runs their handshakes, few unregistered ones at a time. Each that succeeds
+becomes an `EdgeTunnel`, which owns the swapped connection: it opens the Sync call, feeds reports to the registry,
+and answers an agent that is draining.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from h2s.connection import Connection, Stream
+from h2s.control import MAX_MESSAGE, Channel, Code, ControlError, open_channel
+from h2s.engine.session import Fields, Goaway
+from h2s.errors import ErrorCode, H2SError, RemoteProtocolError
+from h2s.liveness import Liveness, LivenessTimes
+from h2s.messages import AgentMessage, Drain, DrainAck, EdgeMessage, Hello, Refusal, Report, TunnelLimits, Welcome
+from h2s.tunnel import Acceptor, Registration
+
+from .admission import admit
+from .registry import Agent, Change, Offer, Registry, Superseded
+from .snapshot import Snapshot
+
+__all__ = ["EdgeTunnel", "TunnelListener"]
+
+log: Any = structlog.get_logger("edge.tunnels")
+
+MAX_UNREGISTERED = 1024
+"""Connections that may be in their handshake at once."""
+REPORT_TIMEOUT = 10.0
+"""Seconds after the swap in which the first Report must come."""
+
+
+class EdgeTunnel:
+    """One swapped connection to an agent; an `h2s.connection.Owner` and an `edge.registry.Tunnel`."""
+
+    def __init__(self, listener: TunnelListener, registration: Registration, offers: list[Offer]) -> None:
+        self.tunnel_id = registration.welcome.tunnel_id
+        self.registration = registration
+        self.in_flight = 0
+        self.connection: Connection
+        self.agent: Agent | None = None
+        self._listener = listener
+        self.offers = offers
+        """The services its token lets it serve."""
+        self._sync: Channel | None = None
+        self._draining = False
+        self._ready = False
+        self._report_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def free_streams(self) -> int:
+        """How many more requests may be opened now; 0 until the agent's SETTINGS, and when it drains."""
+        return 0 if self._draining or not self._ready else self.connection.session.free_streams
+
+    def release(self) -> None:
+        """A request on this tunnel is over."""
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._listener.on_idle()
+
+    def send_drain(self, drain: Drain) -> None:
+        """Tell the agent that this edge is stopping."""
+        if self._sync is not None:
+            self._sync.send(EdgeMessage(drain=drain))
+
+    def close(self, code: int = ErrorCode.NO_ERROR, reason: str = "") -> None:
+        """Close the tunnel with GOAWAY."""
+        self.connection.close(code, reason.encode())
+
+    def start(self, connection: Connection) -> None:
+        """The swap is done; the agent is counted as soon as its SETTINGS are here."""
+        self.connection = connection
+        self._report_timer = asyncio.get_running_loop().call_later(REPORT_TIMEOUT, self._on_silence)
+
+    # -- h2s.connection.Owner ----------------------------------------------------------------------------------------
+
+    def on_stream(
+        self, connection: Connection, stream_id: int, fields: Fields, end_stream: bool
+    ) -> Stream | None:
+        """Agents open no streams: the edge is the client."""
+        connection.fail(RemoteProtocolError("an agent may not open streams"))
+        return None
+
+    def on_settings(self, connection: Connection, values: dict[int, int]) -> None:
+        """The agent's first SETTINGS allow streams: open Sync before anything else."""
+        if self._ready:
+            return
+        self._ready = True
+        self._sync = open_channel(
+            connection,
+            "Sync",
+            nonce=self.registration.welcome.control_nonce,
+            on_message=self._on_message,
+            on_end=self._on_sync_end,
+        )
+        try:
+            self._listener.on_ready(self)
+        except Superseded as error:
+            connection.fail(RemoteProtocolError(str(error), ErrorCode.NO_ERROR))
+
+    def on_goaway(self, connection: Connection, event: Goaway) -> None:
+        """The agent takes no more streams."""
+        self._drain()
+
+    def on_closed(self, connection: Connection, error: Exception | None) -> None:
+        """The tunnel is gone."""
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+        self._listener.on_tunnel_closed(self, error)
+
+    # -- Sync --------------------------------------------------------------------------------------------------------
+
+    def _on_message(self, payload: bytes) -> None:
+        try:
+            message = AgentMessage.model_validate_json(payload)
+        except ValidationError as error:
+            raise ControlError(Code.INVALID_ARGUMENT, f"not an agent's message: {error.error_count()} errors") from None
+        if message.report is not None:
+            self._on_report(message.report)
+        elif message.draining is not None:
+            self._drain()
+            assert self._sync is not None
+            self._sync.send(EdgeMessage(drain_ack=DrainAck()))
+
+    def _on_report(self, report: Report) -> None:
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+            self._report_timer = None
+        if self.agent is not None:
+            self._listener.on_report(self.agent, report)
+
+    def _on_sync_end(self, code: Code, message: str) -> None:
+        """Without Sync the tunnel is of no use."""
+        if not self.connection.closed:
+            self.connection.fail(RemoteProtocolError(f"Sync ended with {code.name}: {message}"))
+
+    def _on_silence(self) -> None:
+        self.connection.fail(RemoteProtocolError(f"no Report within {REPORT_TIMEOUT:g} s"))
+
+    def _drain(self) -> None:
+        self._draining = True
+        if self.agent is not None:
+            self._listener.registry.drain_tunnel(self.agent, self)
+            self._listener.on_change(())
+
+
+class TunnelListener:
+    """Accepts agents. `on_change` is called with what changed in the registry (perhaps only a number of tunnels)."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        snapshot: Callable[[], Snapshot],
+        context: ssl.SSLContext,
+        liveness: LivenessTimes,
+        on_change: Callable[[tuple[Change, ...]], None],
+    ) -> None:
+        self.registry = registry
+        self.on_change = on_change
+        self.draining = False
+        self.tunnels: set[EdgeTunnel] = set()
+        self.opened = 0
+        self.refused = 0
+        self._snapshot = snapshot
+        self._context = context
+        self._times = liveness
+        self._unregistered: set[Acceptor] = set()
+        self._loop = asyncio.get_running_loop()
+        self._server: asyncio.Server | None = None
+        self._idle: asyncio.Event = asyncio.Event()
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; return the bound address. Raises OSError."""
+        self._server = await self._loop.create_server(
+            self._accept, host, port, ssl=self._context, ssl_handshake_timeout=5.0, backlog=1024
+        )
+        name: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
+        return name
+
+    async def drain(self, timeout: float) -> None:
+        """Tell agents that this edge stops; they have tunnels elsewhere first. Existing tunnels go on."""
+        self.draining = True
+        for tunnel in self.tunnels:
+            tunnel.send_drain(Drain(reason="the edge is stopping", deadline=timeout))
+
+    async def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds until no tunnel has a request, then close all."""
+        if self._server is not None:
+            self._server.close()
+        try:
+            async with asyncio.timeout(timeout):
+                while any(tunnel.in_flight for tunnel in self.tunnels):
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            log.warning("requests were still running on tunnels", tunnels=len(self.tunnels))
+        for tunnel in list(self.tunnels):
+            tunnel.close(reason="the edge is stopping")
+        for acceptor in list(self._unregistered):
+            acceptor.abort()
+        try:
+            async with asyncio.timeout(1.0):
+                while self.tunnels:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            for tunnel in list(self.tunnels):
+                tunnel.connection.abort()
+
+    # -- one connection ----------------------------------------------------------------------------------------------
+
+    def _accept(self) -> asyncio.Protocol:
+        offers: list[Offer] = []
+
+        def decide(hello: Hello, peer: str) -> Welcome | Refusal:
+            answer = self._decide(hello, peer)
+            if isinstance(answer, Refusal):
+                return answer
+            offers.extend(answer)
+            return self._welcome()
+
+        acceptor = Acceptor(
+            decide=decide,
+            make_owner=lambda registration: EdgeTunnel(self, registration, offers),
+            make_liveness=self._make_liveness,
+            on_tunnel=self._on_tunnel,
+            on_over=self._on_over,
+        )
+        self._unregistered.add(acceptor)
+        if len(self._unregistered) > MAX_UNREGISTERED:
+            acceptor.abort()
+        return acceptor
+
+    def _decide(self, hello: Hello, peer: str) -> list[Offer] | Refusal:
+        answer = admit(
+            hello, snapshot=self._snapshot(), registry=self.registry, now=time.time(), draining=self.draining
+        )
+        if isinstance(answer, Refusal):
+            self.refused += 1
+            log.warning("agent refused", agent=hello.agent_id, peer=peer, code=answer.code)
+        return answer
+
+    def _welcome(self) -> Welcome:
+        snapshot = self._snapshot()
+        return Welcome(
+            edge_id=snapshot.edge_id,
+            tunnel_id=f"t-{secrets.token_hex(8)}",
+            control_nonce=secrets.token_hex(16),
+            config_version=snapshot.version,
+            edges=list(snapshot.edges),
+            limits=TunnelLimits(max_message=MAX_MESSAGE),
+        )
+
+    def _make_liveness(self) -> Liveness:
+        return Liveness(self._times, now=self._loop.time(), jitter=random.uniform(0.8, 1.0))
+
+    def _on_tunnel(self, connection: Connection) -> None:
+        tunnel = connection.owner
+        assert isinstance(tunnel, EdgeTunnel)
+        sock = connection.transport.get_extra_info("socket") if connection.transport is not None else None
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.tunnels.add(tunnel)
+        self.opened += 1
+        tunnel.start(connection)
+
+    def _on_over(self, acceptor: Acceptor, error: Exception | None) -> None:
+        self._unregistered.discard(acceptor)
+        if error is not None and not isinstance(error, ConnectionError):
+            log.info("no tunnel", peer=acceptor.peer, reason=str(error))
+
+    # -- what tunnels tell -------------------------------------------------------------------------------------------
+
+    def on_ready(self, tunnel: EdgeTunnel) -> None:
+        """A tunnel can take streams: count it. Raises Superseded."""
+        registration = tunnel.registration
+        hello = registration.hello
+        agent = Agent(
+            agent_id=hello.agent_id,
+            generation=hello.generation,
+            version=hello.version,
+            zone=hello.zone,
+            peer=registration.peer,
+        )
+        tunnel.agent, outdated = self.registry.add_tunnel(agent, tunnel.offers, tunnel)
+        log.info(
+            "tunnel up",
+            agent=hello.agent_id,
+            peer=registration.peer,
+            tunnel=tunnel.tunnel_id,
+            services=[offer.service for offer in tunnel.offers],
+            zone=hello.zone,
+        )
+        for other in outdated:
+            other.connection.close(ErrorCode.NO_ERROR, b"superseded by a newer process of this agent id")
+        self.on_change(())
+
+    def on_report(self, agent: Agent, report: Report) -> None:
+        """An agent said how it is."""
+        self.on_change(tuple(self.registry.report(agent, report, time.time())))
+
+    def on_tunnel_closed(self, tunnel: EdgeTunnel, error: Exception | None) -> None:
+        """Take a tunnel out of the count."""
+        self.tunnels.discard(tunnel)
+        changes: list[Change] = []
+        if tunnel.agent is not None:
+            changes = self.registry.remove_tunnel(tunnel.agent, tunnel)
+        level = log.warning if isinstance(error, H2SError) and not self.draining else log.info
+        level(
+            "tunnel down",
+            agent=tunnel.registration.hello.agent_id,
+            tunnel=tunnel.tunnel_id,
+            reason=str(error) if error else "closed",
+        )
+        self.on_idle()
+        self.on_change(tuple(changes))
+
+    def on_idle(self) -> None:
+        """Something that `close` may be waiting for has changed."""
+        self._idle.set()

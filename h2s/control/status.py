@@ -1,0 +1,59 @@
+"""Status of a control call, as gRPC numbers it (https://grpc.github.io/grpc/core/md_doc_statuscodes.html)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from urllib.parse import quote, unquote
+
+from ..engine.session import Fields
+from ..errors import H2SError
+
+__all__ = ["Code", "ControlError", "status_fields", "status_of"]
+
+
+class Code(IntEnum):
+    """gRPC status codes."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class ControlError(H2SError):
+    """A control call ended with a status other than OK."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def status_fields(code: Code, message: str = "") -> Fields:
+    """Return the trailers that end a call."""
+    fields = [(b"grpc-status", str(int(code)).encode())]
+    if message:
+        fields.append((b"grpc-message", quote(message[:256], safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~").encode()))
+    return fields
+
+
+def status_of(fields: Fields) -> tuple[Code, str]:
+    """Return the status that trailers carry; UNKNOWN when they carry none that can be read."""
+    found = dict(fields)
+    try:
+        code = Code(int(found[b"grpc-status"]))
+    except (KeyError, ValueError):
+        return Code.UNKNOWN, "no readable grpc-status"
+    return code, unquote(found.get(b"grpc-message", b"").decode("ascii", "replace"))

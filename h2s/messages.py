@@ -1,0 +1,219 @@
+"""What edge and agent say to each other: registration and control messages.
+
+All are JSON of these models. Unknown fields are ignored, so a newer peer can say more; every text and list has a
+bound, so a hostile one cannot say much more.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "AgentMessage",
+    "Config",
+    "ConfigAck",
+    "ConfigVersion",
+    "Credentials",
+    "Drain",
+    "DrainAck",
+    "Draining",
+    "EdgeAddress",
+    "EdgeMessage",
+    "Hello",
+    "InstanceReport",
+    "Refusal",
+    "Report",
+    "ServiceOffer",
+    "TunnelLimits",
+    "Welcome",
+]
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+"""A service's name: one DNS label, since `<name>.<domain>` is its host."""
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
+Zone = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
+ShortText = Annotated[str, Field(max_length=256)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Message(BaseModel):
+    """Base of all messages: frozen, unknown fields ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+# -- registration (phase 1) ------------------------------------------------------------------------------------------
+
+
+class Credentials(Message):
+    """What proves that an agent may register. Never logged."""
+
+    join_secret: str = Field(max_length=256, repr=False)
+    """The join token's secret in hex."""
+
+
+class ServiceOffer(Message):
+    """A service the agent has an app for."""
+
+    name: Name
+    labels: Labels = {}
+    capacity: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Requests at once, if limited."""
+
+
+class Hello(Message):
+    """The agent's registration request."""
+
+    agent_id: Identifier
+    generation: Annotated[int, Field(ge=0, lt=2**63)]
+    """Chosen at process start, growing from start to start; the higher one of an agent id wins."""
+    version: ShortText
+    """Of the agent's software."""
+    services: Annotated[list[ServiceOffer], Field(min_length=1, max_length=256)]
+    zone: Zone = ""
+    credentials: Credentials
+
+    @model_validator(mode="after")
+    def _each_service_once(self) -> Hello:
+        names = [service.name for service in self.services]
+        if len(set(names)) != len(names):
+            raise ValueError("a service is offered twice")
+        return self
+
+
+class ConfigVersion(Message):
+    """Which config an edge speaks of: comparable only within one fleet and epoch."""
+
+    fleet: ShortText
+    epoch: int
+    n: int
+
+
+class EdgeAddress(Message):
+    """An edge of the fleet and where agents dial it."""
+
+    edge_id: Identifier
+    address: ShortText
+
+
+class TunnelLimits(Message):
+    """What the edge holds to, so that the agent need not guess."""
+
+    max_message: int
+    """Largest control message in bytes."""
+
+
+class Welcome(Message):
+    """The edge's answer to a registration that it accepts."""
+
+    edge_id: Identifier
+    tunnel_id: Identifier
+    control_nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", repr=False)]
+    config_version: ConfigVersion
+    edges: Annotated[list[EdgeAddress], Field(max_length=1024)] = []
+    limits: TunnelLimits
+
+
+class Refusal(Message):
+    """The edge's answer to a registration that it does not accept (RFC 9457 problem)."""
+
+    type: str = "about:blank"
+    title: ShortText
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: Annotated[str, Field(max_length=1024)]
+    code: Identifier
+    """Stable reason, for example `token_unknown`, `superseded`, `draining`."""
+    permanent: bool
+    """Trying again without a change cannot help."""
+    retry_after: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """Seconds to wait before the next try, at least."""
+
+
+# -- control (phase 2) -----------------------------------------------------------------------------------------------
+
+
+class InstanceReport(Message):
+    """One service of the agent, as it stands."""
+
+    service: Name
+    healthy: Count
+    """Upstreams that can take requests."""
+    total: Count
+    """Upstreams there are."""
+    in_flight: Count = 0
+    capacity: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _healthy_within_total(self) -> InstanceReport:
+        if self.healthy > self.total:
+            raise ValueError("more upstreams are healthy than there are")
+        return self
+
+
+class Report(Message):
+    """All services of the agent; sent at the start and on each change."""
+
+    instances: Annotated[list[InstanceReport], Field(max_length=256)]
+
+
+class Draining(Message):
+    """The agent is stopping: open no more streams on this tunnel."""
+
+    reason: ShortText = ""
+
+
+class DrainAck(Message):
+    """The edge opens no more streams: whatever was opened has been sent before this."""
+
+
+class Drain(Message):
+    """The edge is stopping: have tunnels elsewhere. This one serves until it is closed."""
+
+    reason: ShortText = ""
+    deadline: float
+    """Seconds until the edge closes the tunnel at the latest."""
+
+
+class Config(Message):
+    """What the edge wants the agent to apply."""
+
+    version: ConfigVersion
+
+
+class ConfigAck(Message):
+    """Which config the agent has applied, or why it could not."""
+
+    version: ConfigVersion
+    error: ShortText | None = None
+
+
+def _exactly_one(message: Any) -> Any:
+    names = list(type(message).model_fields)
+    if sum(getattr(message, name) is not None for name in names) > 1:
+        raise ValueError(f"at most one of {', '.join(names)} may be set")
+    return message
+
+
+class EdgeMessage(Message):
+    """Edge to agent on Sync: one of these; none means something newer than this code, to be ignored."""
+
+    config: Config | None = None
+    drain: Drain | None = None
+    drain_ack: DrainAck | None = None
+
+    _one = model_validator(mode="after")(_exactly_one)
+
+
+class AgentMessage(Message):
+    """Agent to edge on Sync: one of these; none means something newer than this code, to be ignored."""
+
+    report: Report | None = None
+    config_ack: ConfigAck | None = None
+    draining: Draining | None = None
+
+    _one = model_validator(mode="after")(_exactly_one)

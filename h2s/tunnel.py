@@ -1,0 +1,328 @@
+"""The asyncio driver of the handshake: from a dialled or accepted TLS connection to a swapped `Connection`.
+
+`dial` is the agent's side, `Acceptor` the edge's. Both run a `Handshake` under one deadline and then give the
+transport to a fresh `Connection`, whose session knows nothing of phase 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from .connection import Connection, Owner
+from .engine import Limits, Role, create_session
+from .errors import ConnectionLost, H2SError, HandshakeError, Untrusted
+from .liveness import Liveness
+from .messages import Hello, Refusal, Welcome
+from .swap import Handshake, HelloReceived
+from .wire import ALPN, EDGE_NAME
+
+__all__ = [
+    "AGENT_LIMITS",
+    "EDGE_LIMITS",
+    "Acceptor",
+    "Registration",
+    "agent_ssl_context",
+    "dial",
+    "edge_ssl_context",
+]
+
+HANDSHAKE_TIMEOUT = 5.0
+"""Seconds that an unregistered connection lives at the most, counted from accept or dial, TLS included."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds that the last words of a failed handshake have to leave."""
+
+AGENT_LIMITS = Limits(max_concurrent_streams=1024, connect_protocol=True)
+"""What the agent allows the edge on a tunnel."""
+EDGE_LIMITS = Limits(max_concurrent_streams=0)
+"""What the edge allows the agent: no streams of its own."""
+
+
+def agent_ssl_context(ca_pem: str) -> ssl.SSLContext:
+    """Return a client context that trusts this CA and nothing else, TLS 1.3 only, ALPN h2s."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=ca_pem)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.set_alpn_protocols([ALPN])
+    return context
+
+
+def edge_ssl_context(certificate: str, key: str) -> ssl.SSLContext:
+    """Return a server context for the tunnel port from two PEM files, TLS 1.3 only, ALPN h2s."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols([ALPN])
+    return context
+
+
+class _HandshakeProtocol(asyncio.Protocol):
+    """What both sides share: feed, write, one deadline, and the change of protocol at the end."""
+
+    def __init__(self, handshake: Handshake) -> None:
+        self._handshake = handshake
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._over = False
+        self._timer = self._loop.call_later(HANDSHAKE_TIMEOUT, self._on_timeout)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._over:
+            self._transport.abort()
+            return
+        selected = self._transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        if selected != ALPN:
+            self._fail(Untrusted(f"the peer did not select ALPN {ALPN!r} (it selected {selected!r})"))
+            return
+        self._write()
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
+        try:
+            for event in self._handshake.receive(data):
+                if isinstance(event, HelloReceived):
+                    self._on_hello(event.hello)
+                else:
+                    self._become(event.data)
+                    return
+        except H2SError as error:
+            self._fail(error)
+            return
+        self._write()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        if not self._over:
+            self._over = True
+            self._on_failed(ConnectionLost(f"the connection ended in the handshake ({exc or 'closed'})"))
+
+    def _write(self) -> None:
+        if not self._over and (data := self._handshake.pull()):
+            assert self._transport is not None
+            self._transport.write(data)
+
+    def _become(self, data: bytes) -> None:
+        """Phase 2: hand the transport to a fresh connection."""
+        self._over = True
+        self._timer.cancel()
+        assert self._transport is not None
+        connection = self._make_connection()
+        self._transport.set_protocol(connection)
+        connection.connection_made(self._transport)
+        self._on_tunnel(connection)
+        if data:
+            connection.data_received(data)
+
+    def _fail(self, error: Exception) -> None:
+        if self._over:
+            return
+        assert self._transport is not None
+        if not isinstance(error, Untrusted):
+            self._write()
+        self._over = True
+        self._timer.cancel()
+        self._close(self._transport)
+        self._on_failed(error)
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        transport.close()
+        self._loop.call_later(CLOSE_TIMEOUT, transport.abort)
+
+    def _on_timeout(self) -> None:
+        error = HandshakeError(f"the handshake took more than {HANDSHAKE_TIMEOUT:g} s")
+        if self._transport is not None:
+            self._fail(error)
+        elif not self._over:
+            self._over = True
+            self._on_failed(error)
+
+    def _on_hello(self, hello: Hello) -> None:
+        raise NotImplementedError
+
+    def _make_connection(self) -> Connection:
+        raise NotImplementedError
+
+    def _on_tunnel(self, connection: Connection) -> None:
+        raise NotImplementedError
+
+    def _on_failed(self, error: Exception) -> None:
+        raise NotImplementedError
+
+
+# -- the agent's side --------------------------------------------------------------------------------------------------
+
+
+class _Dialer(_HandshakeProtocol):
+    def __init__(self, hello: Hello, owner: Owner, liveness: Liveness) -> None:
+        super().__init__(Handshake(Role.CLIENT, hello=hello))
+        self._owner = owner
+        self._liveness = liveness
+        self.result: asyncio.Future[tuple[Connection, Welcome]] = self._loop.create_future()
+
+    def _make_connection(self) -> Connection:
+        session = create_session(Role.SERVER, AGENT_LIMITS)
+        return Connection(session, self._owner, liveness=self._liveness)
+
+    def _on_tunnel(self, connection: Connection) -> None:
+        welcome = self._handshake.welcome
+        assert welcome is not None
+        if self.result.done():
+            connection.abort()
+        else:
+            self.result.set_result((connection, welcome))
+
+    def _on_failed(self, error: Exception) -> None:
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+async def dial(
+    host: str,
+    port: int,
+    *,
+    context: ssl.SSLContext,
+    hello: Hello,
+    make_owner: Callable[[Callable[[], Welcome]], Owner],
+    liveness: Liveness,
+    timeout: float = HANDSHAKE_TIMEOUT,
+) -> tuple[Connection, Welcome]:
+    """Dial an edge, register and swap; return the connection on which this side is the server.
+
+    `make_owner` is called before the connection exists, with a function that gives the Welcome once it is there:
+    the first request may come in the same turn as the swap. `timeout` (seconds) covers TCP and TLS; all together
+    must be done within `HANDSHAKE_TIMEOUT`. Raises Untrusted, Refused, VersionMismatch, HandshakeError, ConnectionLost or OSError.
+    Cancelling closes the connection.
+    """
+    loop = asyncio.get_running_loop()
+    made: list[_Dialer] = []
+
+    def factory() -> _Dialer:
+        dialer = _Dialer(hello, make_owner(lambda: cast(Welcome, dialer._handshake.welcome)), liveness)
+        made.append(dialer)
+        return dialer
+
+    try:
+        async with asyncio.timeout(timeout):
+            await loop.create_connection(factory, host, port, ssl=context, server_hostname=EDGE_NAME)
+    except ssl.SSLError as error:
+        _forget(made)
+        raise _tls_error(host, port, error) from None
+    except TimeoutError:
+        _forget(made)
+        raise HandshakeError(f"no connection to {host}:{port} within {timeout:g} s") from None
+    except BaseException:
+        _forget(made)
+        raise
+    dialer = made[-1]
+    try:
+        return await dialer.result
+    except asyncio.CancelledError:
+        if dialer._transport is not None:
+            dialer._transport.abort()
+        raise
+
+
+def _forget(made: list[_Dialer]) -> None:
+    """Drop the protocol of a connection that did not come about."""
+    for dialer in made:
+        dialer._over = True
+        dialer._timer.cancel()
+        if dialer.result.done():
+            dialer.result.exception()
+
+
+def _tls_error(host: str, port: int, error: ssl.SSLError) -> Untrusted:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = f"its certificate is not one that the token's CA made ({error.verify_message})"
+    elif "WRONG_VERSION_NUMBER" in str(error) or "HTTP_REQUEST" in str(error):
+        why = "it does not speak TLS"
+    elif "ALERT_NO_APPLICATION_PROTOCOL" in str(error).upper().replace(" ", "_"):
+        why = f"it does not speak {ALPN} (ALPN)"
+    else:
+        why = f"TLS failed: {error.reason or error}"
+    return Untrusted(f"{host}:{port} is not an edge of this token: {why}")
+
+
+# -- the edge's side ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An agent that was let in."""
+
+    hello: Hello
+    welcome: Welcome
+    peer: str
+    """The agent's address, without port."""
+
+
+class Acceptor(_HandshakeProtocol):
+    """The edge's side of one connection to the tunnel port.
+
+    `decide` answers a Hello with a Welcome or a Refusal; `make_owner` gives the owner of the swapped connection and
+    `on_tunnel` is told when it stands; `on_over` is called once, with an error if no tunnel came about.
+    """
+
+    def __init__(
+        self,
+        *,
+        decide: Callable[[Hello, str], Welcome | Refusal],
+        make_owner: Callable[[Registration], Owner],
+        make_liveness: Callable[[], Liveness],
+        on_tunnel: Callable[[Connection], None],
+        on_over: Callable[[Acceptor, Exception | None], None],
+    ) -> None:
+        super().__init__(Handshake(Role.SERVER))
+        self._decide = decide
+        self._make_owner = make_owner
+        self._make_liveness = make_liveness
+        self._tell_tunnel = on_tunnel
+        self._tell_over = on_over
+        self._registration: Registration | None = None
+
+    @property
+    def peer(self) -> str:
+        """The address of the other end, without port."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return name[0] if name else "?"
+
+    def abort(self) -> None:
+        """Give the connection up; one that is not made yet is given up as soon as it is."""
+        if self._transport is not None:
+            self._transport.abort()
+        elif not self._over:
+            self._over = True
+            self._timer.cancel()
+            self._on_failed(HandshakeError("given up"))
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        """Let the agent read why and close first: closing on unread bytes would reset the refusal away."""
+        self._loop.call_later(CLOSE_TIMEOUT, transport.close)
+        self._loop.call_later(2 * CLOSE_TIMEOUT, transport.abort)
+
+    def _on_hello(self, hello: Hello) -> None:
+        answer = self._decide(hello, self.peer)
+        if isinstance(answer, Welcome):
+            self._registration = Registration(hello, answer, self.peer)
+            self._handshake.accept(answer)
+            return
+        self._handshake.refuse(answer)
+        self._fail(HandshakeError(f"refused: {answer.code}", permanent=answer.permanent))
+
+    def _make_connection(self) -> Connection:
+        assert self._registration is not None
+        session = create_session(Role.CLIENT, EDGE_LIMITS)
+        return Connection(session, self._make_owner(self._registration), liveness=self._make_liveness())
+
+    def _on_tunnel(self, connection: Connection) -> None:
+        self._tell_over(self, None)
+        self._tell_tunnel(connection)
+
+    def _on_failed(self, error: Exception) -> None:
+        self._tell_over(self, error)
