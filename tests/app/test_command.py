@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import inspect
+from typing import get_type_hints
+
+import pytest
+import typer
+
+from app.command import edge
+from app.config import EdgeSettings
+from backplane.cli.program import run
+
+OPTIONS = {
+    name: next(item for item in hint.__metadata__)
+    for name, hint in get_type_hints(edge, include_extras=True).items()
+    if name != "return"
+}
+
+
+def test_every_setting_has_a_flag_of_its_name() -> None:
+    program = typer.Typer(add_completion=False)
+    program.command()(edge)
+    flags = {parameter.opts[0] for parameter in typer.main.get_command(program).params}
+    expected = {"--" + key.replace("_", "-") for key in EdgeSettings.model_fields}
+    assert flags == expected | {"--config"}
+
+
+def test_help_shows_the_real_defaults() -> None:
+    settings = EdgeSettings()
+    for key in EdgeSettings.model_fields.keys() - {"identity_dir", "advertise"}:
+        shown = OPTIONS[key].show_default
+        value = getattr(settings, key)
+        if value in (None, ""):
+            assert shown is True, key
+        else:
+            assert str(shown) == (f"{value:g}" if isinstance(value, float) else str(value)), key
+
+
+def test_no_option_has_a_default_of_its_own() -> None:
+    assert {parameter.default for parameter in inspect.signature(edge).parameters.values()} == {None}
+
+
+def test_wrong_setting_is_one_line_and_nothing_is_started(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["edge", "--drain-timeout", "0"]) == 2
+    assert capsys.readouterr().err.startswith("error: flag --drain-timeout: should be greater than 0")
