@@ -123,6 +123,7 @@ class Agent:
         self._stopping = True
         tunnels = self.tunnels
         for link, task in zip(self.links, links, strict=True):
+            link.stop()
             if link.tunnel is None:
                 task.cancel()
         log.info("draining", tunnels=len(tunnels), in_flight=sum(tunnel.in_flight for tunnel in tunnels))

@@ -25,7 +25,7 @@ log: Any = structlog.get_logger("agent.link")
 
 
 class Link:
-    """Keeps one tunnel. `run` returns only by an error that trying again cannot mend."""
+    """Keeps one tunnel."""
 
     def __init__(
         self,
@@ -50,14 +50,20 @@ class Link:
         self._backoff = Backoff(random=random.random)
         self._wake = asyncio.Event()
         self._registered_before = False
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Dial no more once the tunnel that stands is gone: `run` returns then, or now if there is none."""
+        self._stopping = True
+        self._wake.set()
 
     def hurry(self) -> None:
         """Dial now instead of after the wait: another edge is going away."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Keep the tunnel until cancelled. Raises HandshakeError when it is of no use to go on."""
-        while True:
+        """Keep the tunnel until `stop`. Raises HandshakeError when it is of no use to go on."""
+        while not self._stopping:
             at_least = 0.0
             try:
                 reason = await self._serve_once()
@@ -67,6 +73,8 @@ class Link:
                 reason, at_least = error, error.retry_after or 0.0
             except (H2SError, OSError) as error:
                 reason = error
+            if self._stopping:
+                return
             wait = self._backoff.next(at_least=at_least)
             log.warning("no tunnel", edge=str(self.edge), reason=_text(reason), retry_in=round(wait, 2))
             self._wake.clear()

@@ -91,10 +91,8 @@ class Service:
     local: list[Instance] = field(default_factory=list)
     """Routable ones in the edge's own zone."""
 
-    @property
-    def published(self) -> bool:
-        """Whether discovery makes it reachable from outside."""
-        return any(instance.publish for instance in self.instances)
+    published: bool = False
+    """Whether discovery makes it reachable from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +119,8 @@ class Offer:
 
 DEFAULT_CAPACITY = 100
 """Weight of an instance that names no capacity."""
+MAX_DEPARTED = 1000
+"""Services without instances that are remembered."""
 
 
 class Registry:
@@ -131,8 +131,10 @@ class Registry:
         self.zone = zone
         self.agents: dict[str, Agent] = {}
         self.services: dict[str, Service] = {}
+        self.departed: dict[str, Service] = {}
+        """Published services whose last instance has gone: their hosts answer 503, not 404. Oldest first."""
         self.published: list[Service] = []
-        """Services that discovery may route to."""
+        """Services with instances that discovery may route to."""
 
     def check_generation(self, agent_id: str, generation: int) -> None:
         """Raise Superseded when a newer generation of this agent is connected."""
@@ -208,6 +210,7 @@ class Registry:
         agent.instances[offer.service] = instance
         service = self.services.get(offer.service)
         if service is None:
+            self.departed.pop(offer.service, None)
             service = self.services[offer.service] = Service(offer.service)
         service.instances.append(instance)
 
@@ -228,11 +231,20 @@ class Registry:
         for name in names:
             service = self.services[name]
             if not service.instances:
-                del self.services[name]
+                self._depart(service)
                 continue
+            service.published = any(instance.publish for instance in service.instances)
             service.all = [instance for instance in service.instances if instance.routable]
             service.local = [instance for instance in service.all if instance.agent.zone == self.zone]
         self.published = [service for service in self.services.values() if service.published]
+
+    def _depart(self, service: Service) -> None:
+        del self.services[service.name]
+        service.all, service.local = [], []
+        if service.published:
+            self.departed[service.name] = service
+            if len(self.departed) > MAX_DEPARTED:
+                del self.departed[next(iter(self.departed))]
 
 
 def _change(instance: Instance, was_up: bool) -> Change:

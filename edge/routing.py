@@ -1,7 +1,8 @@
 """From a request's host to a service: discovery, the route that nobody has to configure.
 
 `<service>.<domain>` is served by the service of that name, if a token lets it be published. Any other host goes to
-the default service: a fixed one, or, with `auto`, the only one there is.
+the default service: a fixed one, or, with `auto`, the only one there is. A service whose last instance has gone is
+still found: that its host answers 503 and not 404 tells a client to come back.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ class Router:
         self._registry = registry
 
     def find(self, authority: bytes) -> Service | None:
-        """Return the service for a Host or :authority; None when there is none, connected or not."""
+        """Return the service for a Host or :authority, or None when nothing was ever found under that host."""
         host = host_of(authority)
         registry = self._registry
         if host.endswith(self._suffix):
-            service = registry.services.get(host[: -len(self._suffix)])
+            name = host[: -len(self._suffix)]
+            service = registry.services.get(name) or registry.departed.get(name)
             return service if service is not None and service.published else None
         if self._mode == "auto":
-            return registry.published[0] if len(registry.published) == 1 else None
+            candidates = registry.published or list(registry.departed.values())
+            return candidates[0] if len(candidates) == 1 else None
         if self._mode == "name":
             return registry.services.get(self._default) or Service(self._default)
         return None
