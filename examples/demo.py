@@ -30,6 +30,8 @@ START_TIMEOUT = 30.0
 """Seconds that each program has to become ready."""
 POLL_INTERVAL = 0.1
 REQUEST_TIMEOUT = 5.0
+PROBE = "/?ready"
+"""What is asked for until the application answers; not shown among the requests."""
 BACKPLANE = str(Path(sys.executable).with_name("backplane"))
 
 
@@ -103,7 +105,7 @@ def run(plan: Plan, *, once: bool) -> None:
         with httpx.Client(trust_env=False, timeout=REQUEST_TIMEOUT) as client:
             wait_for(edge, children, lambda: answers(client, f"{plan.api_url}/readyz"))
             agent = children.start("agent", plan.agent_command(plan.app))
-            wait_for(agent, children, lambda: answers(client, plan.public_url))
+            wait_for(agent, children, lambda: answers(client, plan.public_url + PROBE))
             if once:
                 send_one(client, agent, f"{plan.public_url}/hello?from=demo")
                 return
@@ -197,7 +199,7 @@ def show_requests(edge: Child, children: Children) -> None:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and record.get("event") == "request":
+        if isinstance(record, dict) and record.get("event") == "request" and record.get("path") != PROBE:
             print(request_line(record), flush=True)
 
 

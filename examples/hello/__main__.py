@@ -12,6 +12,8 @@ class HelloHandler(BaseHTTPRequestHandler):
     """Answers every request with what it saw of it, as plain text."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
     instance = "hello"
 
     def do_GET(self) -> None:

@@ -22,7 +22,7 @@ def load(environ: dict[str, str] | None = None, config: Path | None = None, **fl
 
 def failure(environ: dict[str, str] | None = None, **flags: object) -> str:
     with pytest.raises(SettingsError) as caught:
-        load(environ, **flags)
+        load(environ, None, **flags)
     return str(caught.value)
 
 

@@ -51,9 +51,10 @@ def test_json_lines_hold_time_level_event_and_values() -> None:
 def test_library_s_log_has_the_same_shape() -> None:
     out = io.StringIO()
     configure_logs("info", "json", out)
-    logging.getLogger("library").warning("trouble with %s", "x")
+    logging.getLogger("library").warning("trouble with %s", "x", extra={"port": 1, "color_message": "y"})
     line = json.loads(out.getvalue())
-    assert (line["level"], line["event"]) == ("warning", "trouble with x")
+    line.pop("time")
+    assert line == {"level": "warning", "event": "trouble with x", "port": 1}
 
 
 def test_exception_stays_on_one_json_line() -> None:

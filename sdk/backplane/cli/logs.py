@@ -46,7 +46,7 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO | None
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_shared(human=human), structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*_shared(human=human), structlog.stdlib.ExtraAdder(), _without_colour_twin],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
@@ -81,6 +81,12 @@ def _json() -> list[Processor]:
         _time_first,
         structlog.processors.JSONRenderer(default=str),
     ]
+
+
+def _without_colour_twin(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Drop the copy of its message that uvicorn adds for terminals."""
+    event.pop("color_message", None)
+    return event
 
 
 def _time_first(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
