@@ -61,7 +61,7 @@ class Ingress:
         self._resume: asyncio.TimerHandle | None = None
 
     @property
-    def addresses(self) -> tuple[str, int]:
+    def addresses(self) -> list[tuple[str, int]]:
         """Host and port of each listening socket."""
         return [sock.getsockname()[:2] for sock in self._listening]
 
