@@ -78,7 +78,7 @@ def without_hop_by_hop(fields: Fields) -> Fields:
     return [
         field
         for field in fields
-        if (field[1].lower() == b"trailers" if field[0] == b"te" else field[0] not in dropped)
+        if (field[1] == b"trailers" if field[0] == b"te" else field[0] not in dropped)
     ]
 
 

@@ -76,6 +76,9 @@ class Liveness:
         """A PING was answered; only the answer to the last one measures the round trip."""
         if self._sent is not None and payload == self.payload:
             self.round_trip = now - self._sent
+            # On a coarse clock the answer may bear the time of the question, which `heard` takes for older news.
+            self._sent = None
+            self._unanswered = 0
         self.heard(now)
 
     def check(self, now: float) -> Verdict:

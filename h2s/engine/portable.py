@@ -143,9 +143,11 @@ class PortableSession(Sender):
         if not self._server:
             self._require_used(stream_id)
             return False
-        if stream_id > self._last_accepted or stream_id in self._resets:
+        if stream_id > self._last_accepted:
             return False
         if stream_id % 2 == 0 or stream_id <= self._last_seen:
+            if stream_id in self._resets:
+                return False
             raise RemoteProtocolError("a head on a stream that cannot be opened")
         self._last_seen = stream_id
         if len(self._streams) < self.limits.max_concurrent_streams:

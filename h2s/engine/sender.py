@@ -30,7 +30,7 @@ TURN = 16 * 1024
 """Bytes of DATA a stream sends before it is another's turn; the largest frame every peer accepts."""
 ASSUMED_PEER_STREAMS = 100
 """Streams a client opens before it has seen the server's limit (RFC 9113 §6.5.2 recommends no lower one)."""
-REMEMBERED_RESETS = 4096
+REMEMBERED_RESETS = 1024
 """How many of the streams that it has reset a server recognises."""
 ENCODER_TABLE = 4096
 """Bytes of compression table we use at the most, however much the peer offers."""
@@ -53,7 +53,7 @@ class Sender(Session):
         self._control = bytearray()
         self._encoder = Encoder()
         self._streams: dict[int, Stream] = {}
-        self._resets: dict[int, None] = {}
+        self._resets: deque[int] = deque(maxlen=REMEMBERED_RESETS)
         self._last_opened = -1
         self._last_seen = 0
         self._last_accepted = MAX_ID
@@ -240,9 +240,7 @@ class Sender(Session):
     def _refuse(self, stream_id: int, code: int) -> None:
         self._control += frames.rst_stream(stream_id, code)
         if self._server:
-            self._resets[stream_id] = None
-            if len(self._resets) > REMEMBERED_RESETS:
-                del self._resets[next(iter(self._resets))]
+            self._resets.append(stream_id)
 
     def credit(self, stream_id: int, size: int) -> None:
         """Give back `size` bytes of the stream's window, in steps of a quarter."""
