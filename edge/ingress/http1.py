@@ -433,9 +433,11 @@ class Http1Connection(asyncio.Protocol):
                 return True
         elif not self._end_passed:
             return False
-        self._exchange = None if self._end_passed else self._exchange
+        if self._end_passed:
+            self._exchange = None
+            self._reading = Reading.CLOSED
         self._transport.close()
-        return False
+        return True
 
     def _next(self) -> None:
         """Wait for the next request."""

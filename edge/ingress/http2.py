@@ -58,7 +58,6 @@ class Http2Connection:
         self._draining = False
         self._resets = 0.0
         self._resets_at = now
-        self._started = self._last_active = now
 
     def start(self) -> None:
         """Take over the transport; the client has `head_timeout` for its first request."""
@@ -100,7 +99,8 @@ class Http2Connection:
 
     def active(self) -> None:
         """Put the end of the idle time off."""
-        self._last_active = self.loop.time()
+        if not self._draining:
+            self._deadline.set(self.loop.time() + self.context.limits.idle_timeout)
 
     def count_reset(self) -> None:
         """Count a stream that the client has cancelled; close the connection if these are too many."""
@@ -125,7 +125,7 @@ class Http2Connection:
                 limits=self.context.limits,
                 scheme=self.scheme,
                 peer=self.peer,
-                started=self._last_active,
+                started=self.loop.time(),
                 end_stream=end_stream,
             )
         except Refusal as refusal:
@@ -156,14 +156,10 @@ class Http2Connection:
         if self._draining:
             self._drain()
             return
-        now = self.loop.time()
-        idle_until = self._last_active + self.context.limits.idle_timeout
-        if not self.idle:
-            self._deadline.set(now + self.context.limits.idle_timeout)
-        elif now < idle_until and self._last_active > self._started:
-            self._deadline.set(idle_until)
-        else:
+        if self.idle:
             self.connection.close()
+        else:
+            self.active()
 
     def _drain(self) -> None:
         connection = self.connection
