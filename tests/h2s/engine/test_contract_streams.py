@@ -181,6 +181,13 @@ def test_a_peer_that_never_heeds_the_limit_is_cut_off(engine: Engine) -> None:
     assert events[-1].code == ErrorCode.ENHANCE_YOUR_CALM
 
 
+def test_a_peer_that_oversteps_now_and_then_is_borne_with(engine: Engine) -> None:
+    peer = engine.peer(Role.SERVER, Limits(max_concurrent_streams=1))
+    for stream_id in range(1, 5001, 4):
+        assert peer.send(peer.head(stream_id), peer.head(stream_id + 2)) == [Head(stream_id, POST, False)]
+        peer.session.reset(stream_id, ErrorCode.CANCEL)
+
+
 def test_a_head_above_the_limit_ends_its_stream_and_compression_goes_on(engine: Engine) -> None:
     peer = engine.peer(Role.SERVER, Limits(max_header_list_size=2000))
     fields = [*GET, (b"x-fit", b"y" * 1500)]

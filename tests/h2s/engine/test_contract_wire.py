@@ -113,6 +113,14 @@ def test_a_smaller_compression_table_is_respected(engine: Engine) -> None:
         assert [tuple(field) for field in peer.decoder.decode(head.data, raw=True)] == fields
 
 
+def test_secrets_stay_out_of_the_compression_table(engine: Engine) -> None:
+    peer = engine.peer(Role.CLIENT)
+    secrets = [(b"authorization", b"Bearer x"), (b"cookie", b"a=b"), (b"h2s-control", b"nonce")]
+    peer.session.open([*GET, *secrets], end_stream=True)
+    fields = peer.decoder.decode(peer.received()[0].data, raw=True)
+    assert [field.indexable for field in fields[-3:]] == [False] * 3
+
+
 def test_a_wrong_preface_ends_the_connection(engine: Engine) -> None:
     session = engine.session(Role.SERVER, Limits())
     [event] = session.receive(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -276,6 +284,18 @@ def test_goaway_in_two_steps_loses_no_stream(engine: Engine) -> None:
     assert goaways[1].additional_data == b"bye"
     assert [frame.stream_id for frame in frames if isinstance(frame, HeadersFrame)] == [3]
     assert peer.session.open_streams == 1
+
+
+def test_goaway_never_takes_a_stream_back_in(engine: Engine) -> None:
+    peer = engine.peer(Role.SERVER)
+    peer.send(peer.head(1, GET, end_stream=True), peer.head(3, GET, end_stream=True))
+    peer.session.goaway(ErrorCode.NO_ERROR, last_stream_id=1)
+    assert peer.session.open_streams == 1
+    peer.session.goaway(ErrorCode.NO_ERROR)
+    peer.session.send_head(3, OK, end_stream=True)
+    frames = peer.received()
+    assert [frame.last_stream_id for frame in frames if isinstance(frame, GoAwayFrame)] == [1, 1]
+    assert not [frame for frame in frames if isinstance(frame, HeadersFrame)]
 
 
 def test_goaway_between_two_sessions(pair: Pair) -> None:
