@@ -20,6 +20,7 @@ __all__ = [
     "accepts_trailers",
     "check_authority",
     "check_expectation",
+    "connect_refused",
     "list_members",
     "public_trailers",
 ]
@@ -60,6 +61,12 @@ def check_expectation(value: bytes) -> None:
     """Raise Refusal (417) for an Expect other than 100-continue (RFC 9110 §10.1.1)."""
     if value.lower() != b"100-continue":
         raise Refusal(417, "bad_expectation", "The only expectation that can be met is 100-continue.")
+
+
+def connect_refused() -> Refusal:
+    """Return the answer to a plain CONNECT: an edge is no forward proxy."""
+    methods = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    return Refusal(405, "connect_refused", "This is not a forward proxy.", fields=[(b"allow", methods)])
 
 
 def list_members(values: list[bytes]) -> list[bytes]:

@@ -17,6 +17,7 @@ from edge.fieldset import (
     accepts_trailers,
     check_authority,
     check_expectation,
+    connect_refused,
     list_members,
     public_trailers,
 )
@@ -26,12 +27,24 @@ from h2s.engine.session import Field, Fields
 from . import websocket
 from .limits import IngressLimits
 
-__all__ = ["HeadParser", "RequestHead"]
+__all__ = ["HeadParser", "RequestHead", "check_unfinished"]
 
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
-_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _NOTED = CONNECTION_FIELDS | {b"content-length", b"expect"}
+
+
+def check_unfinished(data: bytes, at: int, limits: IngressLimits) -> None:
+    """Raise Refusal if what begins at `at` is too large for a head, or can become none however it goes on."""
+    size = len(data) - at
+    if size > limits.request_line and data.find(b"\r\n", at, at + limits.request_line + 2) < 0:
+        raise Refusal(414, "target_too_long", "The request line is too long.")
+    if size > limits.header_bytes:
+        raise Refusal(431, "head_too_large", "The request's head is too large.")
+    if data.count(b"\n", at) != data.count(b"\r\n", at):
+        raise Refusal(400, "bad_line_end", "A line of the request's head does not end in CRLF.")
+    if not data[at : at + 1].isalpha() and data[at:] != b"\r":
+        raise Refusal(400, "bad_request_line", "This is not HTTP.")
 
 
 class RequestHead:
@@ -90,9 +103,7 @@ class HeadParser:
             raise Refusal(431, "too_many_fields", "The request has too many fields.")
         request = RequestHead(method, version, kept)
         if method == b"CONNECT":
-            raise Refusal(
-                405, "connect_refused", "This is not a forward proxy.", fields=[(b"allow", _METHODS)]
-            )
+            raise connect_refused()
         _set_framing(request, noted)
         _set_target(request, target, noted.get(b"host", []))
         if len(noted) > 1 or b"host" not in noted:

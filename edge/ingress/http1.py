@@ -1,6 +1,6 @@
 """A public HTTP/1.1 connection: requests in, one at a time, and responses out in the same order.
 
-What is read goes through one loop, `_advance`, which takes things from the unread input for as long as it can. What
+What is read goes through one loop, `advance`, which takes things from the unread input for as long as it can. What
 it may take is the state of reading:
 
     HEAD ──head──▶ BODY ──end of body──▶ HELD ──end of response──▶ HEAD
@@ -11,36 +11,26 @@ it may take is the state of reading:
 A pipelined request waits unparsed until the response before it has ended, and above `max_pipeline` unread bytes reading
 stops. Apart from that, reading never stops during a response, so a client that leaves is noticed at once.
 
-A connection that this side ends lingers: it sends its end and throws away what still comes until the client has closed
-too. Closing at once would have the kernel reset it, and the client might never see the last response.
-
 There is one deadline a connection: for the head, the next piece of a body, the next request, or the client's goodbye.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from enum import Enum
-from typing import cast
 
 from edge.message import Request
-from edge.problem import Refusal, problem
+from edge.problem import Refusal
 from h2s.engine.session import Fields
 
 from . import response
-from .chunked import ChunkedDecoder
+from .body import ChunkedDecoder, LengthDecoder
 from .context import Context
-from .deadline import Deadline
-from .head import HeadParser, RequestHead
+from .head import HeadParser, RequestHead, check_unfinished
 from .http1_exchange import Http1Exchange
+from .wire import Wire
 
 __all__ = ["Http1Connection"]
-
-FLUSH_SIZE = 64 * 1024
-"""Bytes collected for one write; less is written when the turn of the loop ends."""
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Reading(Enum):
@@ -55,16 +45,11 @@ class Reading(Enum):
     CLOSED = "closed"
 
 
-class Http1Connection(asyncio.Protocol):
+class Http1Connection(Wire, asyncio.Protocol):
     """One public connection that speaks HTTP/1.1 or HTTP/1.0."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._limits = context.limits
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._scheme = b"http"
-        self._peer = ""
+        super().__init__(context)
         self._parser = HeadParser(context.limits)
         self._reading = Reading.HEAD
         self._input = b""
@@ -72,33 +57,18 @@ class Http1Connection(asyncio.Protocol):
         self._scanned = 0
         self._head_started = 0.0
         self._exchange: Http1Exchange | None = None
-        self._left = 0
-        self._decoder: ChunkedDecoder | None = None
+        self._decoder: LengthDecoder | ChunkedDecoder | None = None
         self._paused = False
-        self._budget = 0
         self._client_ended = False
         self._end_passed = False
         self._end_sent = False
-        self._advancing = False
-        self._transport_paused = False
-        self._out: list[bytes] = []
-        self._out_size = 0
-        self._flush_scheduled = False
-        self._writable = True
-        self._unwritten = 0
-        self._deadline = Deadline(self._loop, self._on_deadline)
 
     # -- transport callbacks --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start on a transport; the client has `head_timeout` to begin."""
-        self._transport = cast(asyncio.Transport, transport)
-        if transport.get_extra_info("ssl_object") is not None:
-            self._scheme = b"https"
-        peername = transport.get_extra_info("peername")
-        if isinstance(peername, tuple):
-            self._peer = str(peername[0])
-        self._context.connections.add(self)
+        self._start(transport)
+        self.context.connections.add(self)
         self._deadline.set(self._loop.time() + self._limits.head_timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -113,13 +83,15 @@ class Http1Connection(asyncio.Protocol):
         self._at = 0
         if reading is Reading.BODY:
             self._deadline.set(self._loop.time() + self._limits.body_timeout)
-        self._advance()
+        elif self._end_sent:
+            self._deadline.set(self._loop.time() + self._limits.idle_timeout)
+        self.advance()
 
     def eof_received(self) -> bool:
         """Take the client's end: of its direction in a tunnel, else of the connection."""
         if self._reading is Reading.TUNNEL:
             self._client_ended = True
-            self._advance()
+            self.advance()
             return self._scheme == b"http"
         self._client_gone()
         return False
@@ -128,11 +100,7 @@ class Http1Connection(asyncio.Protocol):
         """Clean up after the connection's end, whoever caused it."""
         self._client_gone()
         self._deadline.cancel()
-        self._context.connections.discard(self)
-
-    def pause_writing(self) -> None:
-        """Have the gateway wait: the client does not read fast enough."""
-        self._writable = False
+        self.context.connections.discard(self)
 
     def resume_writing(self) -> None:
         """Let the gateway go on."""
@@ -158,13 +126,9 @@ class Http1Connection(asyncio.Protocol):
             self._linger()
 
     def abort(self) -> None:
-        """Reset the connection, so that even a response that lasts until the end is seen to be cut."""
+        """Reset the connection whatever is under way."""
         self._client_gone()
-        self._out.clear()
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and not self._transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._transport.abort()
+        self._reset()
 
     # -- what the exchange uses -----------------------------------------------------------------------------------
 
@@ -173,39 +137,16 @@ class Http1Connection(asyncio.Protocol):
         """The request in hand has been read to its end."""
         return self._reading is Reading.HELD
 
-    @property
-    def stopping(self) -> bool:
-        """The edge stops, and this connection should end with the response in hand."""
-        return self._context.stopping
-
-    def date(self) -> bytes:
-        """Return the value of the Date field."""
-        return self._context.date()
-
-    def write(self, *parts: bytes) -> bool:
-        """Write in this turn of the loop, together with what else is written in it. False: wait for resume."""
-        self._out.extend(parts)
-        self._out_size += sum(map(len, parts))
-        if self._out_size >= FLUSH_SIZE:
-            self._flush()
-        elif not self._flush_scheduled and not self._advancing:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
-        return self._writable
-
-    def response_ended(self) -> None:
-        """Go on to what follows the response."""
-        self._advance()
-
     def cut(self) -> None:
         """Reset the connection at the wish of the gateway, which hears nothing more."""
         self._exchange = None
-        self.abort()
+        self._reading = Reading.CLOSED
+        self._reset()
 
     def start_tunnel(self) -> None:
         """Pass on what follows the upgrade as it comes."""
         self._reading = Reading.TUNNEL
-        self._advance()
+        self.advance()
 
     def pause_request(self, exchange: Http1Exchange) -> None:
         """Keep what comes of the request until `resume_request`."""
@@ -221,20 +162,23 @@ class Http1Connection(asyncio.Protocol):
             self._paused = False
             if self._reading is Reading.BODY:
                 self._deadline.set(self._loop.time() + self._limits.body_timeout)
-            self._advance()
+            self.advance()
 
     # -- reading --------------------------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Take what can be taken of the input, then write what came of it. Calls from within are left to the loop."""
-        if self._advancing:
+        if self._holding:
             return
-        self._advancing = True
+        self._holding = True
         try:
             while self._settle() or self._step():
                 pass
         finally:
-            self._advancing = False
+            self._holding = False
+        if self._at == len(self._input):
+            self._input = b""
+            self._at = 0
         self._adjust_reading()
         self._flush()
 
@@ -255,16 +199,15 @@ class Http1Connection(asyncio.Protocol):
             self._at += 2
         at = self._at
         if at == len(data):
-            self._input = b""
-            self._at = 0
             return False
         end = data.find(b"\r\n\r\n", at + max(self._scanned - 3, 0)) + 4
-        if end < 4:
-            self._wait_for_head(data, at)
-            return False
-        self._at = end
-        self._scanned = 0
         try:
+            if end < 4:
+                check_unfinished(data, at, self._limits)
+                self._wait_for_head(len(data) - at)
+                return False
+            self._at = end
+            self._scanned = 0
             head = self._parser.parse(data if at == 0 and end == len(data) else data[at:end])
         except Refusal as refusal:
             self._refuse(refusal)
@@ -272,23 +215,11 @@ class Http1Connection(asyncio.Protocol):
         self._begin(head)
         return True
 
-    def _wait_for_head(self, data: bytes, at: int) -> None:
-        """Bound an unfinished head in size and time, and refuse at once what can become none."""
-        limits = self._limits
-        size = len(data) - at
-        if size > limits.request_line and data.find(b"\r\n", at, at + limits.request_line + 2) < 0:
-            self._refuse(Refusal(414, "target_too_long", "The request line is too long."))
-        elif size > limits.header_bytes:
-            self._refuse(Refusal(431, "head_too_large", "The request's head is too large."))
-        elif data.count(b"\n", at) != data.count(b"\r\n", at):
-            self._refuse(Refusal(400, "bad_line_end", "A line of the request's head does not end in CRLF."))
-        elif not data[at : at + 1].isalpha() and data[at:] != b"\r":
-            self._refuse(Refusal(400, "bad_request_line", "This is not HTTP."))
-        else:
-            self._scanned = size
-            if not self._head_started:
-                self._head_started = self._loop.time()
-                self._deadline.set(self._head_started + limits.head_timeout)
+    def _wait_for_head(self, size: int) -> None:
+        self._scanned = size
+        if not self._head_started:
+            self._head_started = self._loop.time()
+            self._deadline.set(self._head_started + self._limits.head_timeout)
 
     def _begin(self, head: RequestHead) -> None:
         """Hand a request to the gateway."""
@@ -296,9 +227,10 @@ class Http1Connection(asyncio.Protocol):
         started = self._head_started or now
         self._head_started = 0.0
         self._deadline.clear()
-        self._decoder = ChunkedDecoder(self._limits.header_bytes) if head.chunked else None
-        self._left = head.length
         if head.chunked or head.length:
+            self._decoder = (
+                ChunkedDecoder(self._limits.header_bytes) if head.chunked else LengthDecoder(head.length)
+            )
             self._reading = Reading.BODY
             self._deadline.set(now + self._limits.body_timeout)
         else:
@@ -316,39 +248,29 @@ class Http1Connection(asyncio.Protocol):
             started=started,
             end_stream=self._reading is Reading.HELD and head.upgrade is None,
         )
-        exchange.inbound = self._context.gateway.begin(request, exchange)
+        exchange.inbound = self.context.gateway.begin(request, exchange)
 
     def _read_body(self) -> bool:
         if self._at == len(self._input) or (self._paused and self._reading is Reading.BODY):
             return False
+        decoder = self._decoder
+        assert decoder is not None
         before = self._at
         trailers: Fields = []
         try:
-            if self._decoder is None:
-                content = self._take_length()
-                ended = not self._left
-            else:
-                content, self._at = self._decoder.decode(self._input, self._at)
-                ended = self._decoder.done
-                if self._decoder.trailers:
-                    trailers = self._parser.parse_trailers(self._decoder.trailers)
+            content, self._at = decoder.decode(self._input, before)
+            if decoder.trailers:
+                trailers = self._parser.parse_trailers(decoder.trailers)
         except Refusal as refusal:
             self._refuse(refusal)
             return False
         if self._at == before:
             return False
         if self._reading is Reading.DISCARD:
-            self._discarded(self._at - before, ended=ended)
+            self._discarded(self._at - before, ended=decoder.done)
         else:
-            self._pass_on(content, trailers, ended=ended)
+            self._pass_on(content, trailers, ended=decoder.done)
         return True
-
-    def _take_length(self) -> bytes:
-        data, at = self._input, self._at
-        end = min(at + self._left, len(data))
-        self._at = end
-        self._left -= end - at
-        return data if end - at == len(data) else data[at:end]
 
     def _pass_on(self, content: bytes, trailers: Fields, *, ended: bool) -> None:
         exchange = self._exchange
@@ -394,12 +316,7 @@ class Http1Connection(asyncio.Protocol):
             paused = len(self._input) - self._at > self._limits.max_pipeline
         else:
             paused = reading is Reading.LINGER and self._budget < 0
-        if paused is not self._transport_paused and not self._transport.is_closing():
-            self._transport_paused = paused
-            if paused:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
+        self._pause_reading(paused)
 
     # -- endings --------------------------------------------------------------------------------------------------
 
@@ -454,35 +371,16 @@ class Http1Connection(asyncio.Protocol):
         if exchange is not None and exchange.head_sent:
             self.abort()
             return
-        fields, body = problem(refusal.status, refusal.code, refusal.detail)
-        head = response.encode_head(
-            refusal.status, fields + refusal.fields, self.date(), b"connection: close\r\n"
-        )
-        self._out.append(head + body)
+        self._out.append(response.encode_refusal(refusal, self.context.date()))
         self._linger()
 
     def _linger(self) -> None:
-        """End our direction and wait for the client to end its own."""
-        self._flush()
-        # TLS knows no half-close. Its shutdown is fine unless the client is still sending: then it has to read first.
+        """End the connection once the client has read what was sent."""
         unread = self._at < len(self._input) or self._reading not in (Reading.HEAD, Reading.HELD)
         self._reading = Reading.LINGER
         self._input = b""
         self._at = 0
-        self._budget = self._limits.discard
-        transport = self._transport
-        if transport.is_closing():
-            return
-        if transport.can_write_eof():
-            transport.write_eof()
-        elif not unread:
-            transport.close()
-        self._unwritten = transport.get_write_buffer_size()
-        self._deadline.set(self._loop.time() + self._limits.linger_timeout)
-
-    def _throw_away(self, size: int) -> None:
-        self._budget -= size
-        self._adjust_reading()
+        self._say_goodbye(unread=unread)
 
     def _client_gone(self) -> None:
         """Tell the gateway, unless both are done with the exchange."""
@@ -493,31 +391,14 @@ class Http1Connection(asyncio.Protocol):
             exchange.ended = True
             exchange.inbound.on_client_gone()
 
-    def _on_deadline(self) -> None:
+    def on_deadline(self) -> None:
+        """Let go of a client that took too long."""
         reading = self._reading
-        if reading is Reading.HEAD and not self._head_started:
+        if reading is Reading.DISCARD or (reading is Reading.HEAD and not self._head_started):
             self._linger()
         elif reading is Reading.HEAD or reading is Reading.BODY:
             self._refuse(Refusal(408, "timeout", "The request did not come in time."))
-        elif reading is Reading.DISCARD:
-            self._linger()
-        else:
+        elif reading is Reading.LINGER:
             self._end_lingering()
-
-    def _end_lingering(self) -> None:
-        """Give up on a client that does not close, but not while it still reads."""
-        unwritten = self._transport.get_write_buffer_size()
-        if self._reading is Reading.LINGER and 0 < unwritten < self._unwritten:
-            self._unwritten = unwritten
-            self._deadline.set(self._loop.time() + self._limits.linger_timeout)
         else:
             self.abort()
-
-    def _flush(self) -> None:
-        self._flush_scheduled = False
-        out = self._out
-        if out:
-            if not self._transport.is_closing():
-                self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
-            self._out_size = 0

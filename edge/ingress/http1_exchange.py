@@ -122,7 +122,7 @@ class Http1Exchange:
 
     def _end(self) -> None:
         self.ended = True
-        self._connection.response_ended()
+        self._connection.advance()
 
     def _start(self, status: int, fields: Fields, *, end_stream: bool) -> None:
         """Decide on framing and persistence, and write the head."""
@@ -146,14 +146,14 @@ class Http1Exchange:
         else:
             self._framing = Framing.CHUNKED
             lines = b"transfer-encoding: chunked\r\n"
-        if connection.stopping or (not connection.request_done and (end_stream or status >= 300)):
+        if connection.context.stopping or (not connection.request_done and (end_stream or status >= 300)):
             # An answer of that kind to an unfinished request is the end of it: its body will not be wanted.
             self.close = True
         if self.close:
             lines += b"connection: close\r\n"
         elif http10:
             lines += b"connection: keep-alive\r\n"
-        connection.write(response.encode_head(status, fields, connection.date(), lines))
+        connection.write(response.encode_head(status, fields, connection.context.date(), lines))
 
     def _accept_upgrade(self, protocol: bytes, fields: Fields) -> None:
         """Answer 101: bytes of another protocol follow, both ways."""
@@ -165,4 +165,4 @@ class Http1Exchange:
         self._framing = Framing.RAW
         connection = self._connection
         kept = [field for field in fields if field[0] not in dropped]
-        connection.write(response.encode_head(101, kept, connection.date(), lines))
+        connection.write(response.encode_head(101, kept, connection.context.date(), lines))

@@ -13,6 +13,7 @@ from edge.fieldset import (
     RESERVED_PREFIX,
     check_authority,
     check_expectation,
+    connect_refused,
     public_trailers,
 )
 from edge.message import Inbound, Request
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from .http2 import Http2Connection
 
 __all__ = ["Http2Exchange", "understand"]
-
-METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 def understand(
@@ -59,7 +58,7 @@ def understand(
     method = pseudo[b":method"]
     protocol = pseudo.get(b":protocol")
     if method == b"CONNECT" and protocol is None:
-        raise Refusal(405, "connect_refused", "This is not a forward proxy.", fields=[(b"allow", METHODS)])
+        raise connect_refused()
     authority = pseudo.get(b":authority", host)
     check_authority(authority)
     if host and host.lower() != authority.lower():

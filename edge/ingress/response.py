@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from http import HTTPStatus
 
+from edge.problem import Refusal, problem
 from h2s.engine.session import Fields
 from h2s.errors import LocalProtocolError
 
@@ -18,6 +19,7 @@ __all__ = [
     "body_length",
     "encode_head",
     "encode_informational",
+    "encode_refusal",
     "encode_trailers",
     "without_length",
 ]
@@ -64,6 +66,12 @@ def encode_head(status: int, fields: Fields, date: bytes, framing: bytes) -> byt
 def encode_informational(status: int, fields: Fields) -> bytes:
     """Return the bytes of a 1xx head. Raises LocalProtocolError as `encode_head`."""
     return b"%b%b\r\n" % (_status_line(status), _encode_fields(fields))
+
+
+def encode_refusal(refusal: Refusal, date: bytes) -> bytes:
+    """Return the bytes of a whole response that ends the connection."""
+    fields, body = problem(refusal.status, refusal.code, refusal.detail)
+    return encode_head(refusal.status, fields + refusal.fields, date, b"connection: close\r\n") + body
 
 
 def encode_trailers(fields: Fields) -> bytes:

@@ -184,5 +184,5 @@ async def site(
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait until the condition holds; fail when it does not in time."""
     async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.002)  # noqa: ASYNC110 (the conditions are of code that knows no events)
+        while not condition():  # noqa: ASYNC110 (what is waited for knows no events)
+            await asyncio.sleep(0.002)

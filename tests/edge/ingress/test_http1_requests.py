@@ -38,7 +38,8 @@ def request_of(request: bytes) -> Request:
 def test_request_is_handed_over_without_what_belongs_to_the_connection() -> None:
     request = request_of(
         b"GET /a%2Fb?q=1 HTTP/1.1\r\nHost: App.Example:80\r\nX-One: 1 \t\r\nConnection: close, X-Two, TE\r\n"
-        b"X-Two: 2\r\nTE: gzip;q=0.5, trailers\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\nH2S-Control: x\r\nAccept: */*\r\n"
+        b"X-Two: 2\r\nTE: gzip;q=0.5, trailers\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\nH2S-Control: x\r\n"
+        b"Accept: */*\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: AAA\r\nX-Empty:\r\n\r\n"
     )
     assert request.method == b"GET"

@@ -1,8 +1,8 @@
-"""Decoding the chunked transfer coding (RFC 9112 §7.1), strictly and without I/O.
+"""Finding a request's body in the bytes behind its head, strictly and without I/O (RFC 9112 §6, §7.1).
 
 llhttp reads the heads of requests, not their bodies: it cannot be paused and does not say where in its input a
-message ended, so bytes behind a chunked body would be parsed before the response to it is done. This decoder stops
-at the body's last byte. It keeps no input: what it did not consume has to be presented again with more behind it.
+message ended, so bytes behind a chunked body would be parsed before the response to it is done. These decoders stop at
+the body's last byte. They keep no input: what was not consumed has to be presented again with more behind it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import Enum
 
 from edge.problem import Refusal
 
-__all__ = ["ChunkedDecoder"]
+__all__ = ["ChunkedDecoder", "LengthDecoder"]
 
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _MAX_SIZE_LINE = 1024
@@ -28,6 +28,27 @@ class _State(Enum):
 
 def _malformed(detail: str) -> Refusal:
     return Refusal(400, "bad_chunk", detail)
+
+
+class LengthDecoder:
+    """Takes a body of known length, in bytes. `done` says that it has ended."""
+
+    __slots__ = ("_left", "trailers")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.trailers = b""
+
+    @property
+    def done(self) -> bool:
+        """Whether the body has been read."""
+        return not self._left
+
+    def decode(self, data: bytes, at: int) -> tuple[bytes, int]:
+        """Take what `data` has of the body from position `at` on; return it and the position reached."""
+        end = min(at + self._left, len(data))
+        self._left -= end - at
+        return (data if end - at == len(data) else data[at:end]), end
 
 
 class ChunkedDecoder:

@@ -1,0 +1,126 @@
+"""The transport of a public HTTP/1.1 connection: collected writes, flow control, and the ways to end.
+
+A connection that this side ends lingers: it sends its end and throws away what still comes until the client has closed
+too. Closing at once would have the kernel reset it, and the client might never see the last response. TLS knows no
+half-close; there its shutdown does as well, unless the client is still sending and has to read first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import cast
+
+from .context import Context
+from .deadline import Deadline
+
+__all__ = ["Wire"]
+
+FLUSH_SIZE = 64 * 1024
+"""Bytes collected for one write; less is written when the turn of the loop ends."""
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Wire:
+    """Bytes out, and a stop to bytes in. `on_deadline` of the heir is called when its deadline has come."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._limits = context.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._scheme = b"http"
+        self._peer = ""
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._flush_scheduled = False
+        self._holding = False
+        self._writable = True
+        self._reading_paused = False
+        self._unwritten = 0
+        self._budget = 0
+        self._deadline = Deadline(self._loop, self.on_deadline)
+
+    def on_deadline(self) -> None:
+        """Do what the deadline was set for."""
+        raise NotImplementedError
+
+    def write(self, *parts: bytes) -> bool:
+        """Write in this turn of the loop, together with what else is written in it. False: wait for resume."""
+        self._out.extend(parts)
+        self._out_size += sum(map(len, parts))
+        if self._out_size >= FLUSH_SIZE:
+            self._flush()
+        elif not self._flush_scheduled and not self._holding:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+        return self._writable
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read fast enough."""
+        self._writable = False
+
+    def _start(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if transport.get_extra_info("ssl_object") is not None:
+            self._scheme = b"https"
+        peername = transport.get_extra_info("peername")
+        if isinstance(peername, tuple):
+            self._peer = str(peername[0])
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        out = self._out
+        if out:
+            if not self._transport.is_closing():
+                self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+            self._out_size = 0
+
+    def _pause_reading(self, paused: bool) -> None:
+        """Have the transport read, or not."""
+        if paused is not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = paused
+            if paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _reset(self) -> None:
+        """Reset the connection, so that even a response that lasts until its end is seen to be cut."""
+        self._out.clear()
+        self._out_size = 0
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def _say_goodbye(self, *, unread: bool) -> None:
+        """End our direction and begin to linger; `unread`: the client is probably sending."""
+        self._flush()
+        self._budget = self._limits.discard
+        transport = self._transport
+        if transport.is_closing():
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        elif not unread:
+            transport.close()
+        self._pause_reading(False)
+        self._unwritten = transport.get_write_buffer_size()
+        self._deadline.set(self._loop.time() + self._limits.linger_timeout)
+
+    def _throw_away(self, size: int) -> None:
+        """Count what came while lingering; above the bound it is left in the kernel."""
+        self._budget -= size
+        self._pause_reading(self._budget < 0)
+
+    def _end_lingering(self) -> None:
+        """Give up on a client that does not close, but not while it still reads."""
+        unwritten = self._transport.get_write_buffer_size()
+        if 0 < unwritten < self._unwritten:
+            self._unwritten = unwritten
+            self._deadline.set(self._loop.time() + self._limits.linger_timeout)
+        else:
+            self._reset()
