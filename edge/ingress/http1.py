@@ -228,9 +228,8 @@ class Http1Connection(Wire, asyncio.Protocol):
         self._head_started = 0.0
         self._deadline.clear()
         if head.chunked or head.length:
-            self._decoder = (
-                ChunkedDecoder(self._limits.header_bytes) if head.chunked else LengthDecoder(head.length)
-            )
+            most = self._limits.header_bytes
+            self._decoder = ChunkedDecoder(most) if head.chunked else LengthDecoder(head.length)
             self._reading = Reading.BODY
             self._deadline.set(now + self._limits.body_timeout)
         else:
@@ -266,10 +265,14 @@ class Http1Connection(Wire, asyncio.Protocol):
             return False
         if self._at == before:
             return False
-        if self._reading is Reading.DISCARD:
-            self._discarded(self._at - before, ended=decoder.done)
-        else:
+        if self._reading is Reading.BODY:
             self._pass_on(content, trailers, ended=decoder.done)
+            return True
+        self._budget -= self._at - before
+        if decoder.done:
+            self._next()
+        elif self._budget < 0:
+            self._linger()
         return True
 
     def _pass_on(self, content: bytes, trailers: Fields, *, ended: bool) -> None:
@@ -282,13 +285,6 @@ class Http1Connection(Wire, asyncio.Protocol):
             exchange.inbound.on_request_data(content, end_stream=ended and not trailers)
         if trailers and not exchange.ended:
             exchange.inbound.on_request_trailers(trailers)
-
-    def _discarded(self, size: int, *, ended: bool) -> None:
-        self._budget -= size
-        if ended:
-            self._next()
-        elif self._budget < 0:
-            self._linger()
 
     def _read_tunnel(self) -> bool:
         exchange = self._exchange
