@@ -130,9 +130,9 @@ class Program:
         """Ask the process to stop, and assert that it does so in time, with exit code 0 and no traceback."""
         self.terminate()
         code = self.exit_code(timeout)
-        output = self.stdout + self.stderr
-        assert code == 0, f"{self.name} ended with {code}:\n{output}"
-        assert "Traceback" not in output, f"{self.name} wrote a traceback:\n{output}"
+        assert code == 0, f"{self.name} ended with {code}:\n{self.stderr[-5000:]}"
+        tracebacks = [line for line in self.stderr.splitlines() if "Traceback" in line]
+        assert not tracebacks, f"{self.name} wrote {len(tracebacks)} tracebacks, the first:\n{tracebacks[0]}"
 
     def kill(self) -> None:
         """End the process and its children without a word."""

@@ -15,13 +15,18 @@ from .conftest import Secure, Site
 pytestmark = pytest.mark.e2e
 
 Tool = Callable[[str], str]
-CURL_PARTIAL_FILE = 18
-CURL_HTTP2_STREAM_ERROR = 92
+CUT_SHORT = {"--http1.1": {18, 56}, "--http2": {92}}
+"""How curl ends: a part of the file is missing (18), or the connection (56) or the stream (92) was reset."""
 
 
 def run(*command: object) -> subprocess.CompletedProcess[bytes]:
     """Run a client to its end."""
     return subprocess.run([str(part) for part in command], capture_output=True, timeout=60, check=False)
+
+
+def by_address(secure: Secure) -> str:
+    """Return the base of URLs for clients that cannot be told where a name is; the default service answers."""
+    return f"https://{secure.address}"
 
 
 def curl(tool: Tool, secure: Secure, *options: object) -> subprocess.CompletedProcess[bytes]:
@@ -64,37 +69,44 @@ def test_curl_head_shows_the_length(secure: Secure, tool: Tool, option: str) -> 
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-@pytest.mark.parametrize(
-    ("option", "code"), [("--http2", CURL_HTTP2_STREAM_ERROR), ("--http1.1", CURL_PARTIAL_FILE)]
-)
-def test_curl_reports_a_response_cut_half_way(
-    secure: Secure, tool: Tool, option: str, code: int, framing: str
-) -> None:
+@pytest.mark.parametrize("option", CUT_SHORT)
+def test_curl_reports_a_response_cut_half_way(secure: Secure, tool: Tool, option: str, framing: str) -> None:
     done = curl(tool, secure, option, "--output", "/dev/null", f"{secure.url}/cut/{framing}")
-    assert done.returncode == code, done.stderr
+    assert done.returncode in CUT_SHORT[option], done.stderr
 
 
 def test_nghttp_sends_and_receives_trailers(secure: Secure, tool: Tool, tmp_path: Path) -> None:
     body = tmp_path / "body"
     body.write_bytes(b"body")
-    quiet = ("--no-verify-peer", "--data", body, "-H", ":method: POST", "--trailer", "x-sum: 42")
-    echoed = run(tool("nghttp"), *quiet, f"{secure.url}/echo")
+    quiet = (
+        "--no-verify-peer",
+        "--data",
+        body,
+        "--no-content-length",
+        "-H",
+        ":method: POST",
+        "--trailer",
+        "x-sum: 42",
+    )
+    echoed = run(tool("nghttp"), *quiet, f"{by_address(secure)}/echo")
     assert re.search(rb'"trailers": \[\["[Xx]-[Ss]um", "42"\]\]', echoed.stdout), (
         echoed.stdout + echoed.stderr
     )
-    shown = run(tool("nghttp"), "--no-verify-peer", "--verbose", "--no-color", f"{secure.url}/trailers")
+    shown = run(
+        tool("nghttp"), "--no-verify-peer", "--verbose", "--no-color", f"{by_address(secure)}/trailers"
+    )
     assert b"x-checksum: abc123" in shown.stdout, shown.stdout + shown.stderr
 
 
 def test_nghttps_cookie_crumbs_are_joined(secure: Secure, tool: Tool) -> None:
     crumbs = ("-H", "cookie: a=1", "-H", "cookie: b=2")
-    done = run(tool("nghttp"), "--no-verify-peer", *crumbs, f"{secure.url}/echo")
+    done = run(tool("nghttp"), "--no-verify-peer", *crumbs, f"{by_address(secure)}/echo")
     assert b"a=1; b=2" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
 def test_h2load_sees_no_failed_request(secure: Secure, tool: Tool, protocol: str) -> None:
     amount = ("--requests=2000", "--clients=16", f"--max-concurrent-streams={8 if protocol == 'h2' else 1}")
-    done = run(tool("h2load"), *amount, f"--npn-list={protocol}", f"{secure.url}/")
+    done = run(tool("h2load"), *amount, f"--npn-list={protocol}", f"{by_address(secure)}/")
     assert b"2000 succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout, done.stdout + done.stderr
     assert b"2000 2xx" in done.stdout

@@ -31,7 +31,7 @@ def error_of(program: Program) -> str:
     ("verb", "options", "words"),
     [
         ("agent", (*AGENT, "--tunnels", "99"), ("--tunnels", "16")),
-        ("agent", (*AGENT, "--tunnels", "many"), ("--tunnels", "many")),
+        ("agent", (*AGENT, "--tunnels", "many"), ("--tunnels", "integer")),
         ("agent", (*AGENT, "--edge", "127.0.0.1"), ("--edge", "port")),
         ("agent", (*AGENT, "--service", "api"), ("--service", "api")),
         ("agent", (*AGENT, "--service", "We_b=http://127.0.0.1:1"), ("--service", "We_b")),
@@ -67,7 +67,7 @@ def test_a_wrong_variable_is_named(stage: Stage, variable: str, value: str) -> N
     [
         ("tunnels = 0", ("tunnels",)),
         ("tunels = 2", ("tunels", "tunnels")),
-        ("tunnels = ", ("line 1",)),
+        ("tunnels = ", ("Invalid value",)),
         ("[services]\nweb = 3000", ("services", "web")),
     ],
 )

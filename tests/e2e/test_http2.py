@@ -82,8 +82,8 @@ def test_responses_without_a_body_end_with_their_head(secure: Secure, method: by
     with Client2(secure.address, secure.certificate) as client:
         response = client.response(client.request(path, method=method))
         assert response.body == b""
-        length = {"/bytes/1000": b"1000", "/status/304": b"1234"}.get(path)
-        assert response.head.value(b"content-length") == length
+        if method == b"HEAD":
+            assert response.head.value(b"content-length") == b"1000"
 
 
 def test_early_hints_reach_an_http2_client(secure: Secure) -> None:

@@ -72,11 +72,16 @@ def test_no_secret_is_printed_or_logged(stage: Stage) -> None:
 
 def test_a_second_start_uses_the_same_identity(stage: Stage) -> None:
     edge = stage.edge()
-    before = {path.name: path.read_bytes() for path in edge.data_dir.iterdir() if path.is_file()}
+    before = contents(edge.data_dir)
     edge.stop()
     stage.edge("again", data_dir=edge.data_dir)
-    after = {path.name: path.read_bytes() for path in edge.data_dir.iterdir() if path.is_file()}
-    assert after == before
+    assert contents(edge.data_dir) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return what is in each file, but for locks, which say who has them."""
+    files = (path for path in folder.iterdir() if path.is_file() and "lock" not in path.name)
+    return {path.name: path.read_bytes() for path in files}
 
 
 def test_a_data_directory_serves_one_edge_at_a_time(stage: Stage) -> None:
@@ -247,7 +252,7 @@ def run(stage: Stage, *arguments: str) -> Program:
 def test_version_says_what_is_installed(stage: Stage) -> None:
     said = run(stage, "version").stdout
     assert re.search(r"backplane\s+\d+\.\d+", said)
-    assert "Python" in said
+    assert "python" in said.lower()
 
 
 def test_help_names_the_verbs_and_each_verb_its_options(stage: Stage) -> None:

@@ -120,15 +120,12 @@ def test_a_trusted_server_that_does_not_select_h2s_is_left(
     assert "h2s" in message
 
 
-def test_a_port_without_tls_is_not_an_edge(stage: Stage, edge: Edge) -> None:
-    origin = stage.origin()
-    message = error_of(start_agent(stage, origin.address, edge.token_file), TRUST)
-    assert str(origin.address) in message
-
-
-def test_the_public_port_of_an_edge_is_not_its_tunnel_port(stage: Stage, edge: Edge) -> None:
-    message = error_of(start_agent(stage, edge.public, edge.token_file), TRUST)
-    assert str(edge.public) in message
+@pytest.mark.parametrize("port", ["public", "api"])
+def test_a_port_without_tls_is_not_an_edge(stage: Stage, edge: Edge, port: str) -> None:
+    address: Address = getattr(edge, port)
+    message = error_of(start_agent(stage, address, edge.token_file), TRUST)
+    assert str(address) in message
+    assert "TLS" in message
 
 
 def test_the_tunnel_port_answers_no_http(edge: Edge) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from .client import Client
 from .conftest import Site
@@ -28,10 +28,13 @@ def open_websocket(
     *,
     subprotocols: Sequence[Subprotocol] | None = None,
     compression: str | None = None,
+    origin: Origin | None = None,
 ) -> ClientConnection:
     """Connect to a path of the site; use it in a `with` block."""
     uri = f"ws://127.0.0.1:{site.address.port}{path}"
-    return connect(uri, subprotocols=subprotocols, compression=compression, max_size=MAX_SIZE, proxy=None)
+    return connect(
+        uri, subprotocols=subprotocols, compression=compression, origin=origin, max_size=MAX_SIZE, proxy=None
+    )
 
 
 def test_text_and_binary_messages_come_back_as_they_were(site: Site) -> None:
@@ -103,15 +106,13 @@ def test_an_app_that_refuses_the_upgrade_is_heard(site: Site) -> None:
     assert refused.value.response.status_code == 403
 
 
-def test_the_app_sees_the_path_and_the_origin_of_a_websocket(site: Site, tunnelled: object) -> None:
-    upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
-    lines = [*upgrade, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Origin: http://example.com"]
-    head = "\r\n".join(["GET /echo/ws?x=%20 HTTP/1.1", "Host: web.localhost", *lines, "", ""])
-    with Client(site.address) as client:
-        client.send(head.encode())
-        seen = client.read_response().json()
+def test_the_app_sees_who_opens_a_websocket_and_where(site: Site, tunnelled: object) -> None:
+    key = uuid.uuid4().hex
+    with open_websocket(site, f"/ws/{key}?x=%20", origin=Origin("http://example.com")):
+        seen = site.origin.ask(f"/handshake/{key}")
     fields = {name.lower(): value for name, value in seen["fields"]}
-    assert (seen["method"], seen["target"]) == ("GET", "/echo/ws?x=%20")
+    assert (seen["method"], seen["target"]) == ("GET", f"/ws/{key}?x=%20")
+    assert fields["host"] == str(site.address)
     assert fields["upgrade"].lower() == "websocket"
     assert fields["connection"].lower() == "upgrade"
     assert fields["origin"] == "http://example.com"

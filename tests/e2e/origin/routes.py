@@ -32,6 +32,7 @@ class Application:
         self._released: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(0))
         self._waiting: defaultdict[str, int] = defaultdict(int)
         self._gone: dict[str, bool] = {}
+        self._heads: dict[str, dict[str, Any]] = {}
         self._sent: defaultdict[str, int] = defaultdict(int)
 
     async def handle(self, exchange: Exchange) -> None:
@@ -58,14 +59,10 @@ class Application:
             size += len(piece)
             if size <= len(BLOCK):
                 kept += piece
-        request = exchange.request
         await self._report(
             exchange,
             {
-                "method": request.method.decode("latin-1"),
-                "target": request.target.decode("latin-1"),
-                "version": request.version.decode("latin-1"),
-                "fields": text_fields(request.fields),
+                **describe(exchange),
                 "trailers": text_fields(exchange.trailers),
                 "body": base64.b64encode(kept).decode(),
                 "size": size,
@@ -206,10 +203,15 @@ class Application:
         from .websocket import echo
 
         self._gone[key] = False
+        self._heads[key] = describe(exchange)
         try:
             await echo(exchange)
         finally:
             self._gone[key] = True
+
+    async def do_handshake(self, exchange: Exchange, key: str) -> None:
+        """Report the head of the request that opened `/ws/KEY`."""
+        await self._report(exchange, self._heads.get(key))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -221,6 +223,17 @@ class Application:
         await exchange.respond(
             200, [self.mark, (b"Content-Type", b"application/json")], json.dumps(value).encode()
         )
+
+
+def describe(exchange: Exchange) -> dict[str, Any]:
+    """Return a request's head as JSON can hold it."""
+    request = exchange.request
+    return {
+        "method": request.method.decode("latin-1"),
+        "target": request.target.decode("latin-1"),
+        "version": request.version.decode("latin-1"),
+        "fields": text_fields(request.fields),
+    }
 
 
 def text_fields(fields: list[Field]) -> list[list[str]]:
