@@ -56,6 +56,7 @@ class Http2Connection:
         self._transport = transport
         self._deadline = Deadline(self.loop, self._on_deadline)
         self._draining = False
+        self._hostile = False
         self._resets = 0.0
         self._resets_at = now
 
@@ -109,6 +110,7 @@ class Http2Connection:
         self._resets = max(0.0, self._resets - (now - self._resets_at) * limits.resets_per_second) + 1
         self._resets_at = now
         if self._resets > limits.reset_burst:
+            self._hostile = True
             self.connection.close(ErrorCode.ENHANCE_YOUR_CALM, b"too many resets")
 
     # -- h2s.connection.Owner -------------------------------------------------------------------------------------
@@ -116,7 +118,9 @@ class Http2Connection:
     def on_stream(
         self, connection: Connection, stream_id: int, fields: Fields, end_stream: bool
     ) -> Stream | None:
-        """Hand a request to the gateway."""
+        """Hand a request to the gateway, unless it only came in one read with what ended the connection."""
+        if self._hostile:
+            return None
         self.active()
         exchange = Http2Exchange(self, stream_id, request_done=end_stream)
         try:

@@ -277,12 +277,16 @@ def test_client_that_goes_on_cancelling_is_closed(contexts: Contexts) -> None:
     limits = IngressLimits(reset_burst=5, resets_per_second=0.1)
 
     async def run() -> None:
-        async with talk(FakeGateway(on_end=nothing), *contexts, limits=limits) as (_, peer):
-            for _ in range(7):
+        async with talk(FakeGateway(on_end=nothing), *contexts, limits=limits) as (served, peer):
+            for count in range(1, 8):
                 answer = peer.ask()
-                peer.connection.session.pull(1 << 20) and None
+                await eventually(
+                    lambda count=count: peer.closed.is_set() or len(served.gateway.exchanges) == count
+                )
                 peer.connection.reset(answer.stream_id, ErrorCode.CANCEL)
             await asyncio.wait_for(peer.closed.wait(), DEADLINE)
+            assert peer.goaways[-1].code == ErrorCode.ENHANCE_YOUR_CALM
+            assert len(served.gateway.exchanges) == 6
 
     asyncio.run(run())
 
