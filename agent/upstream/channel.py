@@ -119,10 +119,9 @@ class Channel(asyncio.Protocol):
     # -- transport callbacks ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Join the pool."""
+        """Set the transport up; the pool takes the channel once it is told so."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
-        self.pool.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Read the response; on an idle connection nothing may come."""

@@ -7,6 +7,7 @@ connections in use: the tunnels' limits of concurrent streams are one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from .address import Upstream
 from .channel import Channel, Exchange
@@ -24,6 +25,8 @@ class Pool:
         self.upstream = upstream
         self.healthy = True
         """Set by whoever checks; the balancer prefers healthy upstreams."""
+        self.on_unreachable: Callable[[], None] | None = None
+        """Called when no connection could be made."""
         self.in_flight = 0
         """Exchanges that have begun and are not over; counted by them."""
         self.idle: DeadlineQueue[Channel] = DeadlineQueue(times.idle, Channel.drop)
@@ -79,10 +82,6 @@ class Pool:
 
     # -- for channels ----------------------------------------------------------------------------------------------
 
-    def opened(self, channel: Channel) -> None:
-        """Count a connection that was made."""
-        self._channels.add(channel)
-
     def lost(self, channel: Channel) -> None:
         """Forget a connection that is gone."""
         self._channels.discard(channel)
@@ -104,9 +103,12 @@ class Pool:
         finally:
             del self._connecting[exchange]
         if isinstance(result, Channel):
+            self._channels.add(result)
             exchange.on_channel(result)
-        else:
-            exchange.on_upstream_error(result)
+            return
+        if self.on_unreachable is not None:
+            self.on_unreachable()
+        exchange.on_upstream_error(result)
 
     async def _open(self) -> Channel | UpstreamError:
         upstream = self.upstream
@@ -118,4 +120,6 @@ class Pool:
             return UpstreamConnectTimeout(f"no connection to {upstream.url} in time")
         except OSError as error:
             return UpstreamRefused(f"no connection to {upstream.url}: {error}")
+        if channel.transport.is_closing():
+            return UpstreamRefused(f"{upstream.url} closed the connection as soon as it was made")
         return channel

@@ -1,0 +1,157 @@
+"""What the edge hears when an upstream fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agent.upstream import Service, Upstream, UpstreamTimes
+from h2s.errors import ErrorCode
+
+from .conftest import (
+    HELLO,
+    OK,
+    Server,
+    against,
+    answering,
+    fields,
+    start,
+)
+
+
+def test_refused_connection_is_a_502() -> None:
+    async def run() -> None:
+        async with Server(answering()) as server:
+            url = server.url
+        service = Service("web", [Upstream(url)])
+        told: list[str] = []
+        service.pools[0].on_unreachable = lambda: told.append("unreachable")
+        recorder, _ = start(service)
+        await recorder.over()
+        assert told == ["unreachable"]
+        assert recorder.error == (b"502", b"upstream-refused")
+        assert recorder.ended
+        await service.close()
+
+    with asyncio.Runner(loop_factory=Server.new_loop) as runner:
+        runner.run(run())
+
+
+def test_connection_that_is_not_made_in_time_is_a_504() -> None:
+    async def test(service: Service, server: Server) -> None:
+        recorder, _ = start(service)
+        await recorder.over()
+        assert recorder.error == (b"504", b"upstream-connect-timeout")
+
+    against(answering(HELLO), test, UpstreamTimes(connect=0.0))
+
+
+def test_response_head_that_does_not_come_in_time_is_a_504() -> None:
+    async def test(service: Service, server: Server) -> None:
+        recorder, _ = start(service)
+        await recorder.over()
+        assert recorder.error == (b"504", b"upstream-timeout")
+        await server.lost.wait()
+
+    against(answering(b"HTTP/1.1 103 x\r\n\r\nHTTP/1.1 200"), test, UpstreamTimes(head=0.05))
+
+
+def test_time_for_the_head_does_not_run_while_the_client_sends() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.write(HELLO)
+        await reader.read()
+
+    async def test(service: Service, server: Server) -> None:
+        recorder, forward = start(service, fields(b"POST"), end_stream=False)
+        forward.on_data(b"a", 1, False)
+        await recorder.until(lambda: recorder.credited)
+        await asyncio.sleep(0.2)
+        forward.on_data(b"b", 1, True)
+        await recorder.over()
+        assert recorder.status == b"200"
+
+    against(handler, test, UpstreamTimes(head=0.1))
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_upstream_that_closes_before_its_response_is_a_502(method: bytes) -> None:
+    async def test(service: Service, server: Server) -> None:
+        recorder, _ = start(service, fields(method))
+        await recorder.over()
+        assert recorder.error == (b"502", b"upstream-closed")
+        assert server.connections == 1
+
+    against(answering(b"", then_close=True), test)
+
+
+def test_rubbish_is_a_502_that_says_why() -> None:
+    async def test(service: Service, server: Server) -> None:
+        recorder, _ = start(service)
+        await recorder.over()
+        assert recorder.error == (b"502", b"upstream-invalid")
+        assert recorder.head is not None
+        assert b"x-bad" in dict(recorder.head)[b"h2s-error-detail"]
+
+    against(answering(OK + b"X-Bad: a\x01\r\nContent-Length: 0\r\n\r\n"), test)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 5\r\n\r\nab",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_response_that_is_cut_off_is_reset_and_never_looks_complete(rest: bytes) -> None:
+    async def test(service: Service, server: Server) -> None:
+        recorder, _ = start(service)
+        await recorder.over()
+        assert recorder.status == b"200"
+        assert not recorder.ended
+        assert recorder.resets == [ErrorCode.INTERNAL_ERROR]
+
+    against(answering(OK + rest, then_close=True), test)
+
+
+def test_body_that_turns_into_rubbish_is_reset() -> None:
+    go = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+        await go.wait()
+        writer.write(b"rubbish\r\n")
+        await reader.read()
+
+    async def test(service: Service, server: Server) -> None:
+        recorder, _ = start(service)
+        await recorder.until(lambda: recorder.body)
+        go.set()
+        await recorder.over()
+        assert recorder.resets == [ErrorCode.INTERNAL_ERROR]
+        assert not recorder.ended
+
+    against(handler, test)
+
+
+@pytest.mark.parametrize("method", [b"CONNECT", b"GET\r\nX: y", b"G T"])
+def test_head_that_cannot_be_said_in_http1_resets_the_stream(method: bytes) -> None:
+    async def test(service: Service, server: Server) -> None:
+        recorder, _ = start(service, fields(method))
+        await recorder.over()
+        assert recorder.resets == [ErrorCode.PROTOCOL_ERROR]
+        assert server.connections == 0
+
+    against(answering(HELLO), test)
+
+
+def test_body_longer_than_announced_never_reaches_the_upstream() -> None:
+    async def test(service: Service, server: Server) -> None:
+        recorder, forward = start(service, fields(b"PUT", (b"content-length", b"1")), end_stream=False)
+        forward.on_data(b"aGET / HTTP/1.1\r\n\r\n", 19, True)
+        await recorder.over()
+        assert recorder.resets == [ErrorCode.PROTOCOL_ERROR]
+
+    against(answering(HELLO), test)
