@@ -116,11 +116,14 @@ class Program:
         try:
             eventually(alive_and_true, within=START_TIMEOUT, what=what)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.name} wrote:\n{self.stdout}{self.stderr}") from None
+            raise AssertionError(f"{error}\n{self.name} wrote:\n{self.stderr[-5000:]}") from None
 
     def exit_code(self, timeout: float = STOP_TIMEOUT) -> int:
-        """Wait for the end of the process and return its exit code."""
-        return self.process.wait(timeout)
+        """Wait for the end of the process and return its exit code. Fails with its log when that takes too long."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} still runs after {timeout} s:\n{self.stderr[-5000:]}") from None
 
     def terminate(self) -> None:
         """Ask the process to stop and return at once."""
