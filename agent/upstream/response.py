@@ -253,8 +253,10 @@ class ResponseReader:
                     self._fault = "transfer-encoding: something else than chunked"
             elif name == b"connection":
                 connection += b"," + value.lower()
-        options = {option.strip() for option in connection.split(b",")}
-        self._keep_alive = b"close" not in options and (version == "1.1" or b"keep-alive" in options)
+        self._keep_alive = version == "1.1"
+        if connection:
+            options = {option.strip() for option in connection.split(b",")}
+            self._keep_alive = b"close" not in options and (self._keep_alive or b"keep-alive" in options)
         self._head = self._for_tunnel(status, fields, without_length=status in _BODILESS)
         if self._method == b"HEAD":
             self.complete = True
@@ -271,9 +273,11 @@ class ResponseReader:
         return [(b":status", b"%d" % status), *self._sendable(fields, without_length=without_length)]
 
     def _sendable(self, fields: Fields, *, without_length: bool) -> Fields:
-        kept = [field for field in without_hop_by_hop(fields) if not field[0].startswith(INTERNAL_PREFIX)]
-        if without_length:
-            kept = [field for field in kept if field[0] != b"content-length"]
+        kept = [
+            field
+            for field in without_hop_by_hop(fields)
+            if field[0][:4] != INTERNAL_PREFIX and not (without_length and field[0] == b"content-length")
+        ]
         name = unsendable(kept)
         if name is not None:
             self._fault = f"{name.decode('ascii', 'replace')}: a field that HTTP/2 cannot carry"
