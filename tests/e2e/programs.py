@@ -123,7 +123,9 @@ class Program:
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {timeout} s:\n{self.stderr[-5000:]}") from None
+            raise AssertionError(
+                f"{self.name} still runs after {timeout} s:\n{self.stderr[-5000:]}"
+            ) from None
 
     def terminate(self) -> None:
         """Ask the process to stop and return at once."""

@@ -92,9 +92,7 @@ def test_nghttp_sends_and_receives_trailers(secure: Secure, tool: Tool, tmp_path
     assert re.search(rb'"trailers": \[\["[Xx]-[Ss]um", "42"\]\]', echoed.stdout), (
         echoed.stdout + echoed.stderr
     )
-    shown = run(
-        tool("nghttp"), "--no-verify-peer", "--verbose", "--no-color", f"{by_address(secure)}/trailers"
-    )
+    shown = run(tool("nghttp"), "--no-verify-peer", "--verbose", f"{by_address(secure)}/trailers")
     assert b"x-checksum: abc123" in shown.stdout, shown.stdout + shown.stderr
 
 
