@@ -29,6 +29,7 @@ from collections.abc import Callable
 from h2s.connection import Connection
 from h2s.engine.session import Fields
 from h2s.errors import ErrorCode
+from h2s.window import WindowGrowth
 
 from .upstream import Channel, MalformedRequest, Pool, Service, UpstreamError
 from .upstream.errors import UpstreamClosed
@@ -47,6 +48,7 @@ class Forward:
         "_connection",
         "_flush_scheduled",
         "_framing",
+        "_growth",
         "_head",
         "_head_sent",
         "_head_written",
@@ -79,6 +81,7 @@ class Forward:
         self._framing: Framing | None = None
         self._out: list[bytes] = []
         self._owed = 0
+        self._growth: WindowGrowth | None = None
         self._flush_scheduled = False
         self._request_ended = end_stream
         self._head_written = False
@@ -235,10 +238,19 @@ class Forward:
 
     def _credit(self) -> None:
         """Give the stream's window back, unless the upstream is slow, or the request has ended anyway."""
-        if not self._owed or self._request_ended or self._channel is None or self._channel.write_paused:
+        if not self._owed or self._request_ended or self._channel is None:
+            return
+        session = self._connection.session
+        growth = self._growth
+        if growth is None:
+            growth = self._growth = WindowGrowth(session.limits.stream_window)
+        if self._channel.write_paused:
+            growth.stalled()
             return
         owed, self._owed = self._owed, 0
         self._connection.credit(self._stream_id, owed)
+        if wider := growth.passed(owed):
+            session.widen(self._stream_id, wider)
 
     def _watch(self, channel: Channel) -> None:
         """Let the time for the response's head run when it is the upstream's turn, not while the client sends."""

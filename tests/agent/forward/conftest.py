@@ -15,7 +15,7 @@ import uvloop
 from agent.forward import Forward
 from agent.upstream import Service, Upstream, UpstreamTimes
 from h2s.connection import Connection
-from h2s.engine.session import Field, Fields
+from h2s.engine.session import Field, Fields, Limits
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HELLO = OK + b"Content-Length: 5\r\n\r\nhello"
@@ -48,7 +48,13 @@ class Recorder:
         self.forgotten: list[int] = []
         self.done: list[Forward] = []
         self.full = False
+        self.widened = 0
+        self.session = self
+        self.limits = Limits()
         self.changed = asyncio.Event()
+
+    def widen(self, stream_id: int, size: int) -> None:
+        self.widened += size
 
     def send_informational(self, stream_id: int, fields: Fields) -> None:
         assert self.head is None

@@ -85,6 +85,7 @@ def test_slow_upstream_keeps_the_window_until_it_reads_on() -> None:
         forward.on_data(b"", 0, True)
         await recorder.over()
         assert recorder.status == b"200"
+        assert recorder.widened == 0, "a stream whose upstream stalls does not grow"
 
     against(handler, test)
 
