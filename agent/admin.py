@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import cast
 
 from .agent import Agent
 
@@ -20,18 +21,25 @@ class AdminServer:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._server: asyncio.Server | None = None
+        self._probes: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self, host: str, port: int) -> None:
         """Listen. Raises OSError."""
         self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD)
 
     async def close(self) -> None:
-        """Stop listening."""
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        """Stop listening, and end the probes that run."""
+        if self._server is None:
+            return
+        self._server.close()
+        for writer in self._probes.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._probes)
+        await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._probes[task] = writer
         try:
             async with asyncio.timeout(TIMEOUT):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -40,11 +48,13 @@ class AdminServer:
                     f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
                     "Connection: close\r\n\r\n".encode()
                 )
-                writer.write(body)
+                if not head.startswith(b"HEAD "):
+                    writer.write(body)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
+            del self._probes[task]
             writer.close()
 
     def _answer(self, head: bytes) -> tuple[str, bytes]:

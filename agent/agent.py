@@ -87,7 +87,7 @@ class Agent:
         links = [asyncio.create_task(link.run()) for link in self.links]
         stopped = asyncio.create_task(stop.wait())
         try:
-            error = await self._watch(links, stopped)
+            error = await self._watch(links, stopped, health)
             if error is None:
                 await self._drain(links)
             return error
@@ -98,15 +98,20 @@ class Agent:
             await asyncio.gather(*(service.close() for service in self._services.values()))
 
     async def _watch(
-        self, links: list[asyncio.Task[None]], stopped: asyncio.Task[bool]
+        self, links: list[asyncio.Task[None]], stopped: asyncio.Task[bool], health: asyncio.Task[None]
     ) -> HandshakeError | None:
-        """Wait for the stop, or until no link is left; a link ends only by an error that is for good."""
+        """Wait for the stop, or until no link is left; a link ends only by an error that is for good.
+
+        The health watch does not end at all; should it, its error is the agent's.
+        """
         error: HandshakeError | None = None
         running = set(links)
         while running:
-            done, _ = await asyncio.wait((*running, stopped), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((*running, stopped, health), return_when=asyncio.FIRST_COMPLETED)
             if stopped in done:
                 return None
+            if health in done:
+                health.result()
             for link in done & running:
                 running.discard(link)
                 failure = link.exception()

@@ -12,7 +12,7 @@ __all__ = ["Backoff"]
 
 
 class Backoff:
-    """The waits of one link. `reset` only when a registration has succeeded, not when a connection stands."""
+    """The waits of one link. `reset` only when a tunnel has stood for a while, not when a connection stands."""
 
     def __init__(self, *, base: float = 0.5, cap: float = 30.0, random: Callable[[], float]) -> None:
         """Start at `base` seconds and never wait longer than `cap`; `random` returns floats in [0, 1)."""
@@ -28,5 +28,5 @@ class Backoff:
         return at_least + self._random() * bound
 
     def reset(self) -> None:
-        """Start over: the last try succeeded."""
+        """Start over: the last try led to a tunnel that was of use."""
         self._failures = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -53,15 +54,13 @@ class HealthWatch:
     async def _watch(self, pool: Pool) -> None:
         suspect = self._suspect[pool]
         while True:
-            try:
-                async with asyncio.timeout(INTERVAL if pool.healthy else RETRY):
-                    await suspect.wait()
-            except TimeoutError:
-                pass
+            if pool.healthy:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(INTERVAL):
+                        await suspect.wait()
             else:
-                suspect.clear()
-                if not pool.healthy:
-                    continue
+                await asyncio.sleep(RETRY)
+            suspect.clear()
             await self._check(pool, tell=True)
 
     async def _check(self, pool: Pool, *, tell: bool) -> None:
@@ -77,7 +76,7 @@ async def _connects(host: str, port: int) -> bool:
     try:
         async with asyncio.timeout(TIMEOUT):
             _, writer = await asyncio.open_connection(host, port)
-    except OSError:
+    except (OSError, UnicodeError):  # a name that cannot be looked up may be no name at all
         return False
     writer.close()
     return True

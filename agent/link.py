@@ -24,6 +24,11 @@ __all__ = ["Link"]
 log: Any = structlog.get_logger("agent.link")
 
 
+STABLE = 5.0
+"""Seconds that a tunnel must have stood for its loss to be met like the first: an edge may be one that lets agents in
+and loses them at once."""
+
+
 class Link:
     """Keeps one tunnel."""
 
@@ -87,7 +92,7 @@ class Link:
     async def _serve_once(self) -> Exception:
         """Have a tunnel from dialling to its end; return why it ended."""
         loop = asyncio.get_running_loop()
-        liveness = Liveness(self._times, now=loop.time(), jitter=random.uniform(0.8, 1.0))
+        liveness = Liveness(self._times, now=loop.time(), jitter=random.uniform(0.8, 1.0))  # noqa: S311
         tunnels: list[AgentTunnel] = []
 
         def make_owner(welcome: Callable[[], Welcome]) -> AgentTunnel:
@@ -104,16 +109,18 @@ class Link:
             timeout=self._connect_timeout,
         )
         tunnel = tunnels[-1]
-        tunnel.connection = connection
+        tunnel.start(connection)
         self.tunnel = tunnel
         self._registered_before = True
-        self._backoff.reset()
+        up_at = loop.time()
         log.info("tunnel up", edge=str(self.edge), edge_id=welcome.edge_id, tunnel=welcome.tunnel_id)
         self._on_change()
         try:
             return await asyncio.shield(tunnel.closed)
         finally:
             self.tunnel = None
+            if loop.time() - up_at >= STABLE:
+                self._backoff.reset()
             self._on_change()
             if not tunnel.closed.done():
                 connection.abort()

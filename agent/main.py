@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+
+from pydantic import ValidationError
 
 from backplane.cli.exit import CommandError, ExitCode
 from backplane.cli.process import run_until_stopped
 from h2s.errors import Untrusted
+from h2s.token import JoinToken
 
 from .admin import AdminServer
 from .agent import Agent
@@ -20,13 +24,15 @@ def run(settings: AgentSettings) -> int:
     token = read_token(settings.token_file)
 
     async def main(stop: asyncio.Event) -> None:
-        agent = Agent(settings, token)
+        agent = _make_agent(settings, token)
         admin = AdminServer(agent)
         if settings.admin is not None:
             try:
                 await admin.start(settings.admin.host, settings.admin.port)
             except OSError as error:
-                raise CommandError(f"cannot listen on {settings.admin}: {error}", ExitCode.UNAVAILABLE) from None
+                raise CommandError(
+                    f"cannot listen on {settings.admin}: {error}", ExitCode.UNAVAILABLE
+                ) from None
         try:
             failure = await agent.run(stop)
         finally:
@@ -37,3 +43,16 @@ def run(settings: AgentSettings) -> int:
 
     run_until_stopped(main)
     return ExitCode.OK
+
+
+def _make_agent(settings: AgentSettings, token: JoinToken) -> Agent:
+    try:
+        return Agent(settings, token)
+    except ssl.SSLError:
+        raise CommandError("the join token's CA certificate is damaged", ExitCode.TRUST) from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CommandError(
+            f"no edge would take this agent: {where}: {first['msg']}", ExitCode.USAGE
+        ) from None

@@ -10,9 +10,17 @@ import structlog
 from pydantic import ValidationError
 
 from h2s.connection import Connection, Stream
-from h2s.control import Channel, Code, ControlError, accept_channel, control_nonce, refuse_call
+from h2s.control import (
+    Channel,
+    Code,
+    ControlError,
+    accept_channel,
+    control_nonce,
+    is_authentic,
+    refuse_call,
+)
 from h2s.engine.session import Fields, Goaway
-from h2s.errors import ConnectionLost, ErrorCode
+from h2s.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from h2s.messages import AgentMessage, ConfigAck, Drain, Draining, EdgeMessage, Report, Welcome
 from h2s.wire import CONTROL_PATH, ERROR_FIELD, SERVICE_FIELD
 
@@ -24,6 +32,8 @@ __all__ = ["AgentTunnel"]
 log: Any = structlog.get_logger("agent.tunnel")
 
 SYNC_PATH = CONTROL_PATH + b"Sync"
+SYNC_TIMEOUT = 10.0
+"""Seconds after the swap in which the edge must open Sync: before, it routes nothing through the tunnel."""
 
 
 class AgentTunnel:
@@ -38,24 +48,30 @@ class AgentTunnel:
         on_drain: Callable[[Drain], None],
     ) -> None:
         """Make the owner of a connection that is about to be; `welcome` gives the edge's answer once it is there."""
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self.connection: Connection | None = None
-        self.closed: asyncio.Future[Exception] = loop.create_future()
+        self.closed: asyncio.Future[Exception] = self._loop.create_future()
         """Why the tunnel ended, once it has."""
         self._welcome = welcome
         self._services = services
         self._report = report
         self._tell_drain = on_drain
         self._sync: Channel | None = None
-        self._acked: asyncio.Future[None] = loop.create_future()
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._acked: asyncio.Future[None] | None = None
         self._running: set[Forward] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._leaving = False
 
     @property
     def in_flight(self) -> int:
         """Requests that are running."""
         return len(self._running)
+
+    def start(self, connection: Connection) -> None:
+        """The swap is done: the edge is to open Sync within `SYNC_TIMEOUT`."""
+        self.connection = connection
+        if self._sync is None and not connection.closed:
+            self._sync_timer = self._loop.call_later(SYNC_TIMEOUT, self._on_no_sync)
 
     def send_report(self) -> None:
         """Tell the edge how the instances are now."""
@@ -63,17 +79,17 @@ class AgentTunnel:
             self._sync.send(AgentMessage(report=self._report()))
 
     async def drain(self, reason: str) -> None:
-        """Finish: have the edge open no more streams, let the running ones end, then close.
+        """Finish: have the edge open no more streams, let the running ones end, close, and wait until it is closed.
 
-        Cancelling closes the tunnel at once.
+        Takes as long as the longest request; cancelling closes the tunnel at once.
         """
         try:
             if self._sync is not None:
+                self._acked = self._loop.create_future()
                 self._sync.send(AgentMessage(draining=Draining(reason=reason)))
                 await asyncio.wait((self._acked, self.closed), return_when=asyncio.FIRST_COMPLETED)
-            idle = asyncio.ensure_future(self._idle.wait())
-            await asyncio.wait((idle, self.closed), return_when=asyncio.FIRST_COMPLETED)
-            idle.cancel()
+            self._leave()
+            await asyncio.wait((self.closed,))
         finally:
             if self.connection is not None:
                 self.connection.close(ErrorCode.NO_ERROR, b"the agent is stopping")
@@ -86,7 +102,7 @@ class AgentTunnel:
         """A control call, or a request for one of the services."""
         self.connection = connection
         if control_nonce(fields) is not None:
-            return self._on_call(connection, stream_id, fields)
+            return self._on_call(connection, stream_id, fields, end_stream)
         service = self._services.get(_service_of(fields))
         if service is None:
             head = [(b":status", b"502"), (ERROR_FIELD, b"no-such-service")]
@@ -94,7 +110,6 @@ class AgentTunnel:
             if not end_stream:
                 connection.reset(stream_id, ErrorCode.NO_ERROR)
             return None
-        self._idle.clear()
         forward = Forward.begin(connection, stream_id, fields, end_stream, service, on_done=self._on_done)
         self._running.add(forward)
         return forward
@@ -104,58 +119,77 @@ class AgentTunnel:
         self.connection = connection
 
     def on_goaway(self, connection: Connection, event: Goaway) -> None:
-        """The edge will close the tunnel when what runs is over."""
+        """The edge opens no more streams: what runs is finished."""
         log.debug("edge sent GOAWAY", code=event.code, reason=event.debug.decode("utf-8", "replace"))
-        connection.close()
+        self._leave()
 
     def on_closed(self, connection: Connection, error: Exception | None) -> None:
         """The tunnel is gone; every `Forward` has heard of it."""
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
         if not self.closed.done():
             self.closed.set_result(error or ConnectionLost("closed"))
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _on_call(self, connection: Connection, stream_id: int, fields: Fields) -> Stream | None:
-        path = dict(fields).get(b":path")
-        nonce = self._welcome().control_nonce
-        channel = accept_channel(
-            connection,
-            stream_id,
-            fields,
-            nonce=nonce,
-            on_message=self._on_message,
-            on_end=self._on_sync_end,
-        )
-        if channel is None:
+    def _on_call(
+        self, connection: Connection, stream_id: int, fields: Fields, end_stream: bool
+    ) -> Stream | None:
+        if not is_authentic(fields, self._welcome().control_nonce):
             log.warning("a request with a wrong control nonce was reset")
+            connection.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return None
-        if path != SYNC_PATH or self._sync is not None:
-            channel.finish(Code.UNIMPLEMENTED, "no such method")
+        if (b":path", SYNC_PATH) not in fields:
+            refuse_call(connection, stream_id, Code.UNIMPLEMENTED, "no such method")
             return None
-        self._sync = channel
+        if self._sync is not None or end_stream:
+            refuse_call(
+                connection, stream_id, Code.FAILED_PRECONDITION, "Sync is one call, open at both ends"
+            )
+            return None
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+        self._sync = accept_channel(
+            connection, stream_id, on_message=self._on_message, on_end=self._on_sync_end
+        )
         self.send_report()
-        return channel
+        return self._sync
 
     def _on_message(self, payload: bytes) -> None:
         try:
             message = EdgeMessage.model_validate_json(payload)
         except ValidationError as error:
-            raise ControlError(Code.INVALID_ARGUMENT, f"not an edge's message: {error.error_count()} errors") from None
+            raise ControlError(
+                Code.INVALID_ARGUMENT, f"not an edge's message: {error.error_count()} errors"
+            ) from None
         if message.drain is not None:
             self._tell_drain(message.drain)
         elif message.drain_ack is not None:
-            if not self._acked.done():
+            if self._acked is not None and not self._acked.done():
                 self._acked.set_result(None)
         elif message.config is not None and self._sync is not None:
             self._sync.send(AgentMessage(config_ack=ConfigAck(version=message.config.version)))
 
     def _on_sync_end(self, code: Code, message: str) -> None:
+        """Without Sync the tunnel is of no use."""
         self._sync = None
+        if self.connection is not None and not self.connection.closed:
+            self.connection.fail(RemoteProtocolError(f"Sync ended with {code.name}: {message}"))
+
+    def _on_no_sync(self) -> None:
+        assert self.connection is not None
+        self.connection.fail(RemoteProtocolError(f"the edge opened no Sync within {SYNC_TIMEOUT:g} s"))
 
     def _on_done(self, forward: Forward) -> None:
         self._running.discard(forward)
-        if not self._running:
-            self._idle.set()
+        if self._leaving:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close as soon as no request runs and every answer has been sent."""
+        self._leaving = True
+        if not self._running and self.connection is not None:
+            self.connection.close_when_sent(ErrorCode.NO_ERROR, b"the agent is leaving")
 
 
 def _service_of(fields: Fields) -> bytes:

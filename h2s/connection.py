@@ -9,6 +9,8 @@ HTTP/2 clients. It adds no decisions, only these mechanics:
   transport takes it: behind a slow socket the frames stay unmade in the session, where urgent streams overtake.
 * Any byte from the peer is life; `Liveness` says when to PING and when to give up.
 * When the connection ends, each stream still registered hears `on_reset` exactly once, and then the owner `on_closed`.
+* A stream that fails in a callback, which is a bug, is reset and hears `on_reset`; the other streams go on. Without a
+  stream to blame the connection is aborted, so that it cannot stand half dead.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from .engine.session import (
     Terminated,
     Trailers,
 )
-from .errors import ConnectionLost, ErrorCode, H2SError, RemoteProtocolError
+from .errors import ConnectionLost, ErrorCode, H2SError, NoFreeStream, RemoteProtocolError
 from .liveness import Liveness, Verdict
 
 __all__ = ["Connection", "Owner", "Stream"]
@@ -97,6 +99,8 @@ class Connection(asyncio.Protocol):
         self._flush_scheduled = False
         self._writable = True
         self._closing = False
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._leaving: tuple[int, bytes] | None = None
         self._error: Exception | None = None
         self._ending: dict[int, int] = {}
 
@@ -117,7 +121,10 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         for event in self.session.receive(data):
-            self._dispatch(event)
+            try:
+                self._dispatch(event)
+            except Exception as error:
+                self._on_bug(error, getattr(event, "stream_id", None))
         self.flush_soon()
 
     def eof_received(self) -> bool:
@@ -129,14 +136,15 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         self.closed = True
-        if self._liveness_timer is not None:
-            self._liveness_timer.cancel()
+        for timer in (self._liveness_timer, self._close_timer):
+            if timer is not None:
+                timer.cancel()
         error: Exception | None = self._error or exc
         if error is None and not self._closing:
             error = ConnectionLost("the peer closed the connection")
         streams, self.streams = self.streams, {}
         for stream in streams.values():
-            stream.on_reset(ErrorCode.CANCEL, True)
+            self._end(stream, ErrorCode.CANCEL)
         self.owner.on_closed(self, error)
 
     def pause_writing(self) -> None:
@@ -151,12 +159,14 @@ class Connection(asyncio.Protocol):
     # -- what the owner and the streams use ------------------------------------------------------------------------
 
     @property
-    def last_heard(self) -> float:
-        """When the peer last sent anything, in loop time."""
-        return self._last_heard
+    def free_streams(self) -> int:
+        """How many streams may be opened now; 0 once the connection is on its way to its end."""
+        return 0 if self._closing or self.closed else self.session.free_streams
 
     def open(self, fields: Fields, stream: Stream, *, end_stream: bool, urgent: bool = False) -> int:
         """Open a stream towards the peer (client role) and return its id. Raises NoFreeStream."""
+        if self._closing or self.closed:
+            raise NoFreeStream("the connection is closing")
         stream_id = self.session.open(fields, end_stream=end_stream, urgent=urgent)
         self.streams[stream_id] = stream
         self.flush_soon()
@@ -211,6 +221,14 @@ class Connection(asyncio.Protocol):
             return
         self.session.goaway(code, debug=debug)
         self._finish()
+
+    def close_when_sent(self, code: int = ErrorCode.NO_ERROR, debug: bytes = b"") -> None:
+        """Close as soon as all is sent that was queued for streams which nobody listens to any more.
+
+        Streams that still have a `Stream`, such as a control call, are not waited for. The caller bounds the time.
+        """
+        self._leaving = code, debug
+        self.flush_soon()
 
     def fail(self, error: H2SError) -> None:
         """Close because of `error`, which `Owner.on_closed` is told."""
@@ -284,6 +302,12 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None or self._closing:
             return
+        try:
+            self._write_due(transport)
+        except Exception as error:
+            self._on_bug(error, None)
+
+    def _write_due(self, transport: asyncio.Transport) -> None:
         session = self.session
         while self._writable:
             data = session.pull(WRITE_SIZE)
@@ -296,6 +320,31 @@ class Connection(asyncio.Protocol):
             stream = self.streams.get(stream_id)
             if stream is not None:
                 stream.on_drained()
+        if self._leaving is not None and self._writable and session.open_streams <= len(self.streams):
+            self.close(*self._leaving)
+
+    def _on_bug(self, error: Exception, stream_id: int | None) -> None:
+        """Contain an error in our own code: it costs the stream, or without one the connection."""
+        self._report(error)
+        if stream_id is None:
+            if self._error is None:
+                self._error = error
+            self.abort()
+            return
+        stream = self.streams.pop(stream_id, None)
+        self.session.reset(stream_id, ErrorCode.INTERNAL_ERROR)
+        if stream is not None:
+            self._end(stream, ErrorCode.INTERNAL_ERROR)
+
+    def _end(self, stream: Stream, code: int) -> None:
+        try:
+            stream.on_reset(code, True)
+        except Exception as error:
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        context = {"message": "a callback of a connection failed", "exception": error, "protocol": self}
+        self._loop.call_exception_handler(context)
 
     def _reset_sent(self) -> None:
         """Reset what `reset_when_sent` named, where nothing is queued and `pull` had nothing more to give."""
@@ -316,7 +365,7 @@ class Connection(asyncio.Protocol):
                 break
             transport.write(data)
         transport.close()
-        self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+        self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
 
     def _arm(self) -> None:
         assert self._liveness is not None

@@ -42,9 +42,9 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class Message(BaseModel):
-    """Base of all messages: frozen, unknown fields ignored."""
+    """Base of all messages: frozen, unknown fields ignored; numbers are numbers (RFC 8259 has no NaN)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 # -- registration (phase 1) ------------------------------------------------------------------------------------------
@@ -90,8 +90,8 @@ class ConfigVersion(Message):
     """Which config an edge speaks of: comparable only within one fleet and epoch."""
 
     fleet: ShortText
-    epoch: int
-    n: int
+    epoch: Annotated[int, Field(ge=0, lt=2**63)]
+    n: Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class EdgeAddress(Message):
@@ -104,7 +104,7 @@ class EdgeAddress(Message):
 class TunnelLimits(Message):
     """What the edge holds to, so that the agent need not guess."""
 
-    max_message: int
+    max_message: Annotated[int, Field(ge=1, le=2**31)]
     """Largest control message in bytes."""
 
 
@@ -122,7 +122,7 @@ class Welcome(Message):
 class Refusal(Message):
     """The edge's answer to a registration that it does not accept (RFC 9457 problem)."""
 
-    type: str = "about:blank"
+    type: ShortText = "about:blank"
     title: ShortText
     status: Annotated[int, Field(ge=400, le=599)]
     detail: Annotated[str, Field(max_length=1024)]
@@ -175,7 +175,7 @@ class Drain(Message):
     """The edge is stopping: have tunnels elsewhere. This one serves until it is closed."""
 
     reason: ShortText = ""
-    deadline: float
+    deadline: Annotated[float, Field(ge=0)]
     """Seconds until the edge closes the tunnel at the latest."""
 
 
@@ -192,7 +192,7 @@ class ConfigAck(Message):
     error: ShortText | None = None
 
 
-def _exactly_one(message: Any) -> Any:
+def _at_most_one(message: Any) -> Any:
     names = list(type(message).model_fields)
     if sum(getattr(message, name) is not None for name in names) > 1:
         raise ValueError(f"at most one of {', '.join(names)} may be set")
@@ -206,7 +206,7 @@ class EdgeMessage(Message):
     drain: Drain | None = None
     drain_ack: DrainAck | None = None
 
-    _one = model_validator(mode="after")(_exactly_one)
+    _one = model_validator(mode="after")(_at_most_one)
 
 
 class AgentMessage(Message):
@@ -216,4 +216,4 @@ class AgentMessage(Message):
     config_ack: ConfigAck | None = None
     draining: Draining | None = None
 
-    _one = model_validator(mode="after")(_exactly_one)
+    _one = model_validator(mode="after")(_at_most_one)

@@ -15,9 +15,9 @@ from typing import cast
 from .connection import Connection, Owner
 from .engine import Limits, Role, create_session
 from .errors import ConnectionLost, H2SError, HandshakeError, Untrusted
+from .handshake import Handshake, HelloReceived
 from .liveness import Liveness
 from .messages import Hello, Refusal, Welcome
-from .swap import Handshake, HelloReceived
 from .wire import ALPN, EDGE_NAME
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 HANDSHAKE_TIMEOUT = 5.0
 """Seconds that an unregistered connection lives at the most, counted from accept or dial, TLS included."""
 CLOSE_TIMEOUT = 1.0
-"""Seconds that the last words of a failed handshake have to leave."""
+"""Seconds that the last words of a failed handshake have to leave, and then the closing of TLS."""
 
 AGENT_LIMITS = Limits(max_concurrent_streams=1024, connect_protocol=True)
 """What the agent allows the edge on a tunnel."""
@@ -61,9 +61,15 @@ def edge_ssl_context(certificate: str, key: str) -> ssl.SSLContext:
 
 
 class _HandshakeProtocol(asyncio.Protocol):
-    """What both sides share: feed, write, one deadline, and the change of protocol at the end."""
+    """What both sides share: feed, write, one deadline, and the change of protocol at the end.
 
-    def __init__(self, handshake: Handshake) -> None:
+    It is over once: by `_become`, by `_fail`, or by the end of the connection. One timer runs at a time, first the
+    deadline, then that of closing; the end of the connection stops it.
+    """
+
+    def __init__(self, handshake: Handshake, peer: str) -> None:
+        self.peer = peer
+        """Who the other end is, for texts."""
         self._handshake = handshake
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -77,7 +83,7 @@ class _HandshakeProtocol(asyncio.Protocol):
             return
         selected = self._transport.get_extra_info("ssl_object").selected_alpn_protocol()
         if selected != ALPN:
-            self._fail(Untrusted(f"the peer did not select ALPN {ALPN!r} (it selected {selected!r})"))
+            self._fail(Untrusted(f"{self.peer} does not speak {ALPN}: ALPN selected {selected or 'nothing'}"))
             return
         self._write()
 
@@ -97,10 +103,8 @@ class _HandshakeProtocol(asyncio.Protocol):
         self._write()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._end(ConnectionLost(f"the connection ended in the handshake ({exc or 'closed'})"))
         self._timer.cancel()
-        if not self._over:
-            self._over = True
-            self._on_failed(ConnectionLost(f"the connection ended in the handshake ({exc or 'closed'})"))
 
     def _write(self) -> None:
         if not self._over and (data := self._handshake.pull()):
@@ -109,10 +113,10 @@ class _HandshakeProtocol(asyncio.Protocol):
 
     def _become(self, data: bytes) -> None:
         """Phase 2: hand the transport to a fresh connection."""
-        self._over = True
-        self._timer.cancel()
         assert self._transport is not None
         connection = self._make_connection()
+        self._over = True
+        self._timer.cancel()
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
         self._on_tunnel(connection)
@@ -120,27 +124,28 @@ class _HandshakeProtocol(asyncio.Protocol):
             connection.data_received(data)
 
     def _fail(self, error: Exception) -> None:
-        if self._over:
-            return
-        assert self._transport is not None
-        if not isinstance(error, Untrusted):
-            self._write()
-        self._over = True
-        self._timer.cancel()
-        self._close(self._transport)
-        self._on_failed(error)
+        """Say what is left to be said, and close."""
+        if not self._over:
+            if not isinstance(error, Untrusted):
+                self._write()
+            self._end(error)
+            self._close()
 
-    def _close(self, transport: asyncio.Transport) -> None:
-        transport.close()
-        self._loop.call_later(CLOSE_TIMEOUT, transport.abort)
+    def _end(self, error: Exception) -> None:
+        if not self._over:
+            self._over = True
+            self._timer.cancel()
+            self._on_failed(error)
+
+    def _close(self) -> None:
+        assert self._transport is not None
+        self._transport.close()
+        self._timer = self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
 
     def _on_timeout(self) -> None:
-        error = HandshakeError(f"the handshake took more than {HANDSHAKE_TIMEOUT:g} s")
+        self._end(HandshakeError(f"the handshake took more than {HANDSHAKE_TIMEOUT:g} s"))
         if self._transport is not None:
-            self._fail(error)
-        elif not self._over:
-            self._over = True
-            self._on_failed(error)
+            self._transport.abort()
 
     def _on_hello(self, hello: Hello) -> None:
         raise NotImplementedError
@@ -159,8 +164,8 @@ class _HandshakeProtocol(asyncio.Protocol):
 
 
 class _Dialer(_HandshakeProtocol):
-    def __init__(self, hello: Hello, owner: Owner, liveness: Liveness) -> None:
-        super().__init__(Handshake(Role.CLIENT, hello=hello))
+    def __init__(self, peer: str, hello: Hello, owner: Owner, liveness: Liveness) -> None:
+        super().__init__(Handshake(Role.CLIENT, hello=hello), peer)
         self._owner = owner
         self._liveness = liveness
         self.result: asyncio.Future[tuple[Connection, Welcome]] = self._loop.create_future()
@@ -181,6 +186,15 @@ class _Dialer(_HandshakeProtocol):
         if not self.result.done():
             self.result.set_exception(error)
 
+    def abandon(self) -> None:
+        """Close at once: nobody waits for the result, or for the connection in it, any more."""
+        self._over = True
+        self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        if self.result.done() and not self.result.cancelled():
+            self.result.exception()
+
 
 async def dial(
     host: str,
@@ -195,58 +209,58 @@ async def dial(
     """Dial an edge, register and swap; return the connection on which this side is the server.
 
     `make_owner` is called before the connection exists, with a function that gives the Welcome once it is there:
-    the first request may come in the same turn as the swap. `timeout` (seconds) covers TCP and TLS; all together
-    must be done within `HANDSHAKE_TIMEOUT`. Raises Untrusted, Refused, VersionMismatch, HandshakeError, ConnectionLost or OSError.
-    Cancelling closes the connection.
+    the first request may come in the same turn as the swap. `timeout` (seconds) covers everything from the look-up of
+    the name to the swap; from the moment TCP stands, `HANDSHAKE_TIMEOUT` holds too. Raises Untrusted, Refused,
+    VersionMismatch, HandshakeError, RemoteProtocolError, ConnectionLost or OSError. Cancelling closes the connection.
     """
     loop = asyncio.get_running_loop()
+    peer = f"{host}:{port}"
     made: list[_Dialer] = []
 
     def factory() -> _Dialer:
-        dialer = _Dialer(hello, make_owner(lambda: cast(Welcome, dialer._handshake.welcome)), liveness)
+        owner = make_owner(lambda: cast(Welcome, dialer._handshake.welcome))
+        dialer = _Dialer(peer, hello, owner, liveness)
         made.append(dialer)
         return dialer
 
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout) as limit:
             await loop.create_connection(factory, host, port, ssl=context, server_hostname=EDGE_NAME)
-    except ssl.SSLError as error:
-        _forget(made)
-        raise _tls_error(host, port, error) from None
-    except TimeoutError:
-        _forget(made)
-        raise HandshakeError(f"no connection to {host}:{port} within {timeout:g} s") from None
-    except BaseException:
-        _forget(made)
+            return await made[-1].result
+    except H2SError:
         raise
-    dialer = made[-1]
-    try:
-        return await dialer.result
-    except asyncio.CancelledError:
-        if dialer._transport is not None:
-            dialer._transport.abort()
+    except BaseException as error:
+        for dialer in made:
+            dialer.abandon()
+        if isinstance(error, ssl.SSLError):
+            raise _tls_error(peer, error) from None
+        if isinstance(error, TimeoutError) and limit.expired():
+            raise HandshakeError(f"no tunnel to {peer} within {timeout:g} s") from None
         raise
 
 
-def _forget(made: list[_Dialer]) -> None:
-    """Drop the protocol of a connection that did not come about."""
-    for dialer in made:
-        dialer._over = True
-        dialer._timer.cancel()
-        if dialer.result.done():
-            dialer.result.exception()
-
-
-def _tls_error(host: str, port: int, error: ssl.SSLError) -> Untrusted:
+def _tls_error(peer: str, error: ssl.SSLError) -> HandshakeError:
+    """Tell a peer that is no edge of ours from a TLS handshake that merely broke, for which trying again may help."""
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"its certificate is not one that the token's CA made ({error.verify_message})"
-    elif "WRONG_VERSION_NUMBER" in str(error) or "HTTP_REQUEST" in str(error):
-        why = "it does not speak TLS"
-    elif "ALERT_NO_APPLICATION_PROTOCOL" in str(error).upper().replace(" ", "_"):
-        why = f"it does not speak {ALPN} (ALPN)"
-    else:
-        why = f"TLS failed: {error.reason or error}"
-    return Untrusted(f"{host}:{port} is not an edge of this token: {why}")
+        return Untrusted(f"{peer} is not an edge of this token: {why}")
+    why = NOT_AN_EDGE.get(error.reason or "", "")
+    if why:
+        return Untrusted(f"{peer} is not an edge of this token: {why}")
+    return HandshakeError(f"TLS with {peer} failed: {error.reason or error}")
+
+
+NO_TLS = "it does not speak TLS"
+NO_TLS_13 = "it does not speak TLS 1.3"
+NOT_AN_EDGE = {
+    "WRONG_VERSION_NUMBER": NO_TLS,
+    "HTTP_REQUEST": NO_TLS,
+    "RECORD_LAYER_FAILURE": NO_TLS,
+    "UNSUPPORTED_PROTOCOL": NO_TLS_13,
+    "TLSV1_ALERT_PROTOCOL_VERSION": NO_TLS_13,
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": f"it does not speak {ALPN} (ALPN)",
+}
+"""OpenSSL's reasons by which a peer shows that it is no edge at all."""
 
 
 # -- the edge's side ---------------------------------------------------------------------------------------------------
@@ -266,7 +280,8 @@ class Acceptor(_HandshakeProtocol):
     """The edge's side of one connection to the tunnel port.
 
     `decide` answers a Hello with a Welcome or a Refusal; `make_owner` gives the owner of the swapped connection and
-    `on_tunnel` is told when it stands; `on_over` is called once, with an error if no tunnel came about.
+    `on_tunnel` is told when it stands. `on_over` is called once: without an error just before `on_tunnel`, else with
+    the reason, when the connection is gone; until then it counts as unregistered.
     """
 
     def __init__(
@@ -278,33 +293,35 @@ class Acceptor(_HandshakeProtocol):
         on_tunnel: Callable[[Connection], None],
         on_over: Callable[[Acceptor, Exception | None], None],
     ) -> None:
-        super().__init__(Handshake(Role.SERVER))
+        super().__init__(Handshake(Role.SERVER), "?")
         self._decide = decide
         self._make_owner = make_owner
         self._make_liveness = make_liveness
         self._tell_tunnel = on_tunnel
         self._tell_over = on_over
         self._registration: Registration | None = None
+        self._failure: Exception | None = None
+        self._told = False
 
-    @property
-    def peer(self) -> str:
-        """The address of the other end, without port."""
-        name = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return name[0] if name else "?"
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        name = transport.get_extra_info("peername")
+        if name:
+            self.peer = name[0]
+        super().connection_made(transport)
 
     def abort(self) -> None:
         """Give the connection up; one that is not made yet is given up as soon as it is."""
+        self._end(HandshakeError("given up"))
         if self._transport is not None:
             self._transport.abort()
-        elif not self._over:
-            self._over = True
-            self._timer.cancel()
-            self._on_failed(HandshakeError("given up"))
 
-    def _close(self, transport: asyncio.Transport) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._tell(self._failure)
+
+    def _close(self) -> None:
         """Let the agent read why and close first: closing on unread bytes would reset the refusal away."""
-        self._loop.call_later(CLOSE_TIMEOUT, transport.close)
-        self._loop.call_later(2 * CLOSE_TIMEOUT, transport.abort)
+        self._timer = self._loop.call_later(CLOSE_TIMEOUT, super()._close)
 
     def _on_hello(self, hello: Hello) -> None:
         answer = self._decide(hello, self.peer)
@@ -321,8 +338,15 @@ class Acceptor(_HandshakeProtocol):
         return Connection(session, self._make_owner(self._registration), liveness=self._make_liveness())
 
     def _on_tunnel(self, connection: Connection) -> None:
-        self._tell_over(self, None)
+        self._tell(None)
         self._tell_tunnel(connection)
 
     def _on_failed(self, error: Exception) -> None:
-        self._tell_over(self, error)
+        self._failure = error
+        if self._transport is None:
+            self._tell(error)
+
+    def _tell(self, error: Exception | None) -> None:
+        if not self._told:
+            self._told = True
+            self._tell_over(self, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .channel import Channel, accept_channel, control_nonce, open_channel, refuse_call
+from .channel import Channel, accept_channel, control_nonce, is_authentic, open_channel, refuse_call
 from .framing import MAX_MESSAGE, MessageDecoder, encode_message
 from .status import Code, ControlError, status_fields, status_of
 
@@ -15,6 +15,7 @@ __all__ = [
     "accept_channel",
     "control_nonce",
     "encode_message",
+    "is_authentic",
     "open_channel",
     "refuse_call",
     "status_fields",

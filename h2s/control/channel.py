@@ -1,8 +1,9 @@
 """One control call on one stream: messages both ways, a status at the end. The same class serves both ends.
 
-The edge opens a call with `open_channel`; the agent answers one with `accept_channel` after `is_control` has said
-that a request is one. A call's stream is urgent: its messages overtake bulk data. What is received is passed on at
-once, so its window is given back at once; what is sent is bounded, and a peer that does not read loses the call.
+The edge opens a call with `open_channel`. The agent knows one by `control_nonce`, resets it unless `is_authentic`, and
+then takes it with `accept_channel` or answers it with `refuse_call`. A call's stream is urgent: its messages overtake
+bulk data. What is received is passed on at once, so its window is given back at once; what is sent is bounded, and a
+peer that does not read loses the call.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from .status import Code, ControlError, status_fields, status_of
 if TYPE_CHECKING:
     from ..connection import Connection
 
-__all__ = ["CONTENT_TYPE", "Channel", "accept_channel", "control_nonce", "open_channel", "refuse_call"]
+__all__ = [
+    "CONTENT_TYPE",
+    "Channel",
+    "accept_channel",
+    "control_nonce",
+    "is_authentic",
+    "open_channel",
+    "refuse_call",
+]
 
 CONTENT_TYPE = b"application/grpc+json"
 MAX_QUEUED = 4 * MAX_MESSAGE
@@ -80,7 +89,9 @@ class Channel:
         head = dict(fields)
         if end_stream:
             self._answered(fields)
-        elif head.get(b":status") != b"200" or not head.get(b"content-type", b"").startswith(b"application/grpc"):
+        elif head.get(b":status") != b"200" or not head.get(b"content-type", b"").startswith(
+            b"application/grpc"
+        ):
             self._fail(Code.UNKNOWN, "the answer is not a control call's")
 
     def on_data(self, data: bytes, flow: int, end_stream: bool) -> None:
@@ -114,7 +125,9 @@ class Channel:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _half_closed(self) -> None:
-        if self._is_server:
+        if self._decoder.pending:
+            self._fail(Code.INVALID_ARGUMENT, "the call ended within a message")
+        elif self._is_server:
             self._fail(Code.OK, "")
         else:
             self._fail(Code.UNKNOWN, "the call ended without a status")
@@ -128,7 +141,7 @@ class Channel:
         """End the call from this side."""
         if self._is_server:
             self._connection.send_trailers(self.stream_id, status_fields(code, message))
-            self._connection.forget(self.stream_id)
+            self._connection.reset_when_sent(self.stream_id, ErrorCode.NO_ERROR)
         else:
             self._connection.reset(self.stream_id, ErrorCode.CANCEL)
         self._end(code, message)
@@ -171,20 +184,20 @@ def control_nonce(fields: Fields) -> bytes | None:
     return None
 
 
+def is_authentic(fields: Fields, nonce: str) -> bool:
+    """Agent: whether a request carries this tunnel's nonce, exactly once; if not, reset it and answer nothing."""
+    given = [value for name, value in fields if name == CONTROL_FIELD]
+    return len(given) == 1 and hmac.compare_digest(given[0], nonce.encode())
+
+
 def accept_channel(
     connection: Connection,
     stream_id: int,
-    fields: Fields,
     *,
-    nonce: str,
     on_message: Callable[[bytes], None],
     on_end: Callable[[Code, str], None],
-) -> Channel | None:
-    """Agent: take a control call. A wrong nonce is reset, not answered, and None returned."""
-    given = control_nonce(fields) or b""
-    if not hmac.compare_digest(given, nonce.encode()):
-        connection.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
-        return None
+) -> Channel:
+    """Agent: take a control call that is authentic."""
     channel = Channel(connection, on_message=on_message, on_end=on_end, is_server=True)
     channel.stream_id = stream_id
     connection.session.make_urgent(stream_id)

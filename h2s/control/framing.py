@@ -5,6 +5,9 @@ See https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. Compression 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from ..errors import LocalProtocolError
 from .status import Code, ControlError
 
 __all__ = ["MAX_MESSAGE", "MessageDecoder", "encode_message"]
@@ -15,7 +18,9 @@ MAX_MESSAGE = 1024 * 1024
 
 
 def encode_message(payload: bytes) -> bytes:
-    """Return `payload` with its prefix."""
+    """Return `payload` with its prefix. Raises LocalProtocolError for one that the peer would not take."""
+    if len(payload) > MAX_MESSAGE:
+        raise LocalProtocolError(f"a control message of {len(payload)} bytes; the limit is {MAX_MESSAGE}")
     return b"\x00" + len(payload).to_bytes(4, "big") + payload
 
 
@@ -31,11 +36,13 @@ class MessageDecoder:
         """Whether a message is incomplete: at the end of the stream, that is an error of the peer."""
         return bool(self._buffer)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the messages that are complete now. Raises ControlError; then feed no more."""
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the messages that are complete now; raise ControlError at one that is wrong, then feed no more.
+
+        What comes before a wrong message is yielded, however the bytes were split.
+        """
         buffer = self._buffer
         buffer += data
-        messages = []
         while len(buffer) >= PREFIX_SIZE:
             if buffer[0] != 0:
                 raise ControlError(Code.UNIMPLEMENTED, "compressed messages are not spoken")
@@ -47,6 +54,6 @@ class MessageDecoder:
             end = PREFIX_SIZE + size
             if len(buffer) < end:
                 break
-            messages.append(bytes(buffer[PREFIX_SIZE:end]))
+            message = bytes(buffer[PREFIX_SIZE:end])
             del buffer[:end]
-        return messages
+            yield message

@@ -11,6 +11,12 @@ from ..errors import H2SError
 __all__ = ["Code", "ControlError", "status_fields", "status_of"]
 
 
+MAX_TEXT = 256
+"""Characters of a status message."""
+UNQUOTED = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+"""What `grpc-message` may hold as it is. A space may stand there too, but not at an end (RFC 9113 §8.2.1)."""
+
+
 class Code(IntEnum):
     """gRPC status codes."""
 
@@ -45,7 +51,8 @@ def status_fields(code: Code, message: str = "") -> Fields:
     """Return the trailers that end a call."""
     fields = [(b"grpc-status", str(int(code)).encode())]
     if message:
-        fields.append((b"grpc-message", quote(message[:256], safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~").encode()))
+        text = quote(message[:MAX_TEXT], safe=UNQUOTED, errors="replace")
+        fields.append((b"grpc-message", text.encode()))
     return fields
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from h2s.liveness import Liveness, LivenessTimes, Verdict
 
@@ -104,3 +106,17 @@ def test_payloads_are_eight_bytes_and_differ() -> None:
         payloads.add(liveness.payload)
     assert len(payloads) == 3
     assert {len(payload) for payload in payloads} == {8}
+
+
+@given(steps=st.lists(st.tuples(st.floats(0, 60), st.booleans()), max_size=50))
+def test_a_verdict_of_death_needs_the_whole_time_in_silence(steps: list[tuple[float, bool]]) -> None:
+    liveness, now, last_heard = Liveness(TIMES, now=0.0), 0.0, 0.0
+    for wait, hears in steps:
+        now += wait
+        if hears:
+            liveness.heard(now)
+            last_heard = now
+        if liveness.check(now) is Verdict.DEAD:
+            assert now - last_heard >= TIMES.worst_case - 1e-6
+            return
+        assert liveness.deadline > now
