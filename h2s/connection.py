@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._last_heard = self._loop.time()
         if self._closing:
             return
-        for event in self.session.receive(data):
+        for event in self.session.receive(data, self._last_heard):
             try:
                 self._dispatch(event)
             except Exception as error:

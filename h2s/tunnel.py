@@ -35,10 +35,10 @@ HANDSHAKE_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 1.0
 """Seconds that the last words of a failed handshake have to leave, and then the closing of TLS."""
 
-AGENT_LIMITS = Limits(max_concurrent_streams=1024, connect_protocol=True)
-"""What the agent allows the edge on a tunnel."""
-EDGE_LIMITS = Limits(max_concurrent_streams=0)
-"""What the edge allows the agent: no streams of its own."""
+AGENT_LIMITS = Limits(max_concurrent_streams=1024, connect_protocol=True, resets=None)
+"""What the agent allows the edge on a tunnel; resets without limit, for each stands for a client that has left."""
+EDGE_LIMITS = Limits(max_concurrent_streams=0, resets=None)
+"""What the edge allows the agent: no streams of its own; resets as the apps behind it make them."""
 
 
 def agent_ssl_context(ca_pem: str) -> ssl.SSLContext:

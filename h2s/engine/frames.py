@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+from h2.exceptions import DenialOfServiceError
 from h2.frame_buffer import FrameBuffer
 from hyperframe.frame import Frame
 
@@ -90,14 +91,28 @@ def headers(stream_id: int, block: bytes, *, end_stream: bool, max_frame_size: i
 
 
 class InboundBuffer(FrameBuffer):
-    """h2's frame buffer, which joins HEADERS and their CONTINUATION frames and bounds their number.
+    """h2's frame buffer, which joins HEADERS and their CONTINUATION frames, with bounds of our own.
 
     h2 looks at a frame's length only when all of it is there, so a peer could make it hold 16 MB. This refuses an
-    overlong frame as soon as its header has come.
+    overlong frame as soon as its header has come, and a head as soon as its parts are too many or too large.
     """
+
+    def __init__(self, *, server: bool, max_frame_size: int, max_continuations: int, max_head: int) -> None:
+        """Bound a frame's payload and an encoded head, both in bytes, and the CONTINUATION frames of a head."""
+        super().__init__(server)
+        self.max_frame_size = max_frame_size
+        self._max_continuations = max_continuations
+        self._max_head = max_head
 
     def __next__(self) -> Frame:
         """Return the next whole frame; raises h2's ProtocolError or hyperframe's InvalidPaddingError."""
         if len(self._data) >= 9:
             self._validate_frame_length(int.from_bytes(self._data[:3], "big"))
         return super().__next__()
+
+    def _update_header_buffer(self, f: Frame | None) -> Frame | None:
+        frame = super()._update_header_buffer(f)
+        parts = self._headers_buffer
+        if len(parts) > 1 + self._max_continuations or sum(len(part.data) for part in parts) > self._max_head:
+            raise DenialOfServiceError("a head comes in too many parts, or is far too large")
+        return frame

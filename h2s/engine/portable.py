@@ -13,6 +13,8 @@ Late frames. After this side has reset a stream, frames that crossed the reset o
 opened every stream itself, so it ignores whatever comes for one that is gone. A server must tell a late frame from a
 second use of an old id, and remembers the last `REMEMBERED_RESETS` streams it has reset. Late DATA count towards the
 connection's window like any other.
+
+What is of no use, makes this side write or resets streams is counted (`conduct`), which may end the connection too.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from hyperframe.frame import (
     GoAwayFrame,
     HeadersFrame,
     PingFrame,
+    PriorityFrame,
     PushPromiseFrame,
     RstStreamFrame,
     SettingsFrame,
@@ -60,10 +63,10 @@ from .stream import Stream
 
 __all__ = ["PortableSession"]
 
-MAX_REFUSALS = 1000
-"""Streams above the limit, one after the other, that are refused singly; then the peer is taken for hostile."""
 HARD_HEAD_FACTOR = 4
 """A head above `max_header_list_size` ends its stream; one this many times larger is not even decompressed."""
+OVERSIZE_UNIT = 2048
+"""Bytes of a head above the limit that count as one reset."""
 KNOWN_SETTINGS = frozenset(SettingCodes)
 
 
@@ -72,28 +75,31 @@ class PortableSession(Sender):
 
     def __init__(self, role: Role, limits: Limits) -> None:
         super().__init__(role, limits)
-        self._buffer = frames.InboundBuffer(server=self._server)
-        self._buffer.max_frame_size = limits.max_frame_size
-        self._decoder = Decoder(limits.max_header_list_size * HARD_HEAD_FACTOR)
+        hard_limit = limits.max_header_list_size * HARD_HEAD_FACTOR
+        self._buffer = frames.InboundBuffer(
+            server=self._server,
+            max_frame_size=limits.max_frame_size,
+            max_continuations=limits.max_continuations,
+            max_head=hard_limit,
+        )
+        self._decoder = Decoder(hard_limit)
         self._receive_window = self._window
         self._owed = 0
         self._settings_acked = False
-        self._refusals = 0
         self._terminated = False
 
-    def receive(self, data: bytes) -> list[Event]:
+    def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
         """Take bytes from the peer and return what they mean."""
         events: list[Event] = []
         if self._terminated:
             return events
+        self._conduct.now = now
         try:
             self._buffer.add_data(data)
             for frame in self._buffer:
                 if not self._peer_settings_seen and type(frame) is not SettingsFrame:
                     raise RemoteProtocolError("the first frame is not SETTINGS")
-                handler = HANDLERS.get(type(frame))
-                if handler is not None:
-                    handler(self, frame, events)
+                HANDLERS.get(type(frame), PortableSession._on_other)(self, frame, events)
         except RemoteProtocolError as error:
             self._terminate(error.code, str(error), events)
         except ProtocolError as error:
@@ -115,11 +121,15 @@ class PortableSession(Sender):
         stream = self._streams.get(frame.stream_id)
         if stream is None:
             if not self._admits(frame.stream_id):
-                return
+                return self._conduct.overhead(len(frame.data))
+            self._conduct.useful()
             stream = self._new_stream(frame.stream_id)
         end_stream = "END_STREAM" in frame.flags
-        if sum(len(name) + len(value) + 32 for name, value in fields) > self.limits.max_header_list_size:
-            self._fail(stream, ErrorCode.ENHANCE_YOUR_CALM, events)
+        size = sum(len(name) + len(value) + 32 for name, value in fields)
+        if size > self.limits.max_header_list_size:
+            self._fail(stream, ErrorCode.ENHANCE_YOUR_CALM, events, cost=1 + size // OVERSIZE_UNIT)
+        elif frame.depends_on == stream.stream_id:
+            self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
         elif stream.remote_ended:
             self._fail(stream, ErrorCode.STREAM_CLOSED, events)
         elif stream.head_received:
@@ -128,6 +138,7 @@ class PortableSession(Sender):
             self._on_request(stream, fields, end_stream, events)
         else:
             self._on_response(stream, fields, end_stream, events)
+        return None
 
     def _decode(self, block: bytes) -> Fields:
         """Decompress a head: every one that comes, wanted or not, since the next depends on it."""
@@ -150,13 +161,10 @@ class PortableSession(Sender):
                 return False
             raise RemoteProtocolError("a head on a stream that cannot be opened")
         self._last_seen = stream_id
-        if len(self._streams) < self.limits.max_concurrent_streams:
-            self._refusals = 0
+        if len(self._streams) < self.limits.max_concurrent_streams and not self._backlogged:
             return True
-        self._refusals += 1
-        if self._refusals > MAX_REFUSALS:
-            raise RemoteProtocolError("streams above the limit", ErrorCode.ENHANCE_YOUR_CALM)
         self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
+        self._conduct.reply()
         return False
 
     def _require_used(self, stream_id: int) -> None:
@@ -183,6 +191,9 @@ class PortableSession(Sender):
         if status[:1] == b"1":
             if end_stream:
                 return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
+            stream.informational += 1
+            if stream.informational > self.limits.max_informational:
+                return self._fail(stream, ErrorCode.ENHANCE_YOUR_CALM, events)
             events.append(Informational(stream.stream_id, fields))
             return None
         stream.head_received = True
@@ -212,6 +223,10 @@ class PortableSession(Sender):
         self._take_connection_window(flow)
         stream_id = frame.stream_id
         stream = self._streams.get(stream_id)
+        data = frame.data
+        end_stream = "END_STREAM" in frame.flags
+        if not data and not end_stream:
+            self._conduct.overhead(flow)
         if stream is None:
             return self._on_late_data(stream_id)
         if stream.remote_ended:
@@ -219,8 +234,6 @@ class PortableSession(Sender):
         stream.receive_window -= flow
         if stream.receive_window < 0 and flow:
             return self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR, events)
-        data = frame.data
-        end_stream = "END_STREAM" in frame.flags
         if not stream.head_received or not stream.count(len(data), end_stream=end_stream):
             return self._fail(stream, ErrorCode.PROTOCOL_ERROR, events)
         if flow or end_stream:
@@ -246,6 +259,8 @@ class PortableSession(Sender):
         self._require_used(stream_id)
         if self._server and stream_id not in self._resets:
             self._refuse(stream_id, ErrorCode.STREAM_CLOSED)
+            self._conduct.reply()
+            self._conduct.overhead()
 
     def _on_rst_stream(self, frame: RstStreamFrame, events: list[Event]) -> None:
         stream = self._streams.get(frame.stream_id)
@@ -253,18 +268,20 @@ class PortableSession(Sender):
             self._drop(stream)
             code = frame.error_code
             events.append(Reset(stream.stream_id, code, processed=code != ErrorCode.REFUSED_STREAM))
-        elif not (self._server and frame.stream_id > self._last_accepted):
+            self._conduct.reset()
+            return
+        self._conduct.overhead()
+        if not (self._server and frame.stream_id > self._last_accepted):
             self._require_used(frame.stream_id)
 
     def _on_window_update(self, frame: WindowUpdateFrame, events: list[Event]) -> None:
+        self._conduct.overhead()
         increment = frame.window_increment
         stream_id = frame.stream_id
         if not stream_id:
             if self._send_window + increment > MAX_WINDOW:
                 raise RemoteProtocolError("the connection's window overflows", ErrorCode.FLOW_CONTROL_ERROR)
             self._send_window += increment
-            if self._send_window > 0:
-                self._feed_starved()
         elif (stream := self._streams.get(stream_id)) is not None:
             if stream.send_window + increment > MAX_WINDOW:
                 return self._fail(stream, ErrorCode.FLOW_CONTROL_ERROR, events)
@@ -275,6 +292,7 @@ class PortableSession(Sender):
         return None
 
     def _on_settings(self, frame: SettingsFrame, events: list[Event]) -> None:
+        self._conduct.overhead(frame.body_len)
         if "ACK" in frame.flags:
             return self._on_settings_ack()
         values = dict(frame.settings)
@@ -286,10 +304,9 @@ class PortableSession(Sender):
         peer.acknowledge()
         self._peer_settings_seen = True
         self._peer_max_frame = peer.max_frame_size
-        table = min(peer.header_table_size, ENCODER_TABLE)
-        if table != self._encoder.header_table_size:
-            self._encoder.header_table_size = table
+        self._resize_encoder(min(peer.header_table_size, ENCODER_TABLE))
         self._control += frames.SETTINGS_ACK
+        self._conduct.reply()
         if peer.initial_window_size != old_window:
             self._shift_send_windows(peer.initial_window_size - old_window)
         events.append(Settings(values))
@@ -313,12 +330,15 @@ class PortableSession(Sender):
                 stream.receive_window += delta
 
     def _on_ping(self, frame: PingFrame, events: list[Event]) -> None:
+        self._conduct.overhead()
         if "ACK" in frame.flags:
             events.append(PingAck(frame.opaque_data))
         else:
             self._control += frames.ping(frame.opaque_data, ack=True)
+            self._conduct.reply()
 
     def _on_goaway(self, frame: GoAwayFrame, events: list[Event]) -> None:
+        self._conduct.overhead(frame.body_len)
         last = frame.last_stream_id
         self._closed_to_new = True
         events.append(Goaway(last, frame.error_code, frame.additional_data))
@@ -332,10 +352,21 @@ class PortableSession(Sender):
         """PUSH_PROMISE, which we have disabled, or a CONTINUATION that continues nothing."""
         raise RemoteProtocolError(f"an unexpected {type(frame).__name__}")
 
-    def _fail(self, stream: Stream, code: int, events: list[Event]) -> None:
+    def _on_priority(self, frame: PriorityFrame, events: list[Event]) -> None:
+        self._conduct.overhead()
+        if frame.depends_on == frame.stream_id:
+            raise RemoteProtocolError("a stream depends on itself")
+
+    def _on_other(self, frame: Frame, events: list[Event]) -> None:
+        """A frame that means nothing to us (RFC 9113 §5.5)."""
+        self._conduct.overhead(frame.body_len)
+
+    def _fail(self, stream: Stream, code: int, events: list[Event], *, cost: int = 1) -> None:
         """End a stream because of what the peer sent on it."""
         self._reset(stream, code)
         events.append(Reset(stream.stream_id, code, processed=True, local=True))
+        self._conduct.reply()
+        self._conduct.reset(cost)
 
     def _end_remote(self, stream: Stream) -> None:
         stream.remote_ended = True
@@ -351,7 +382,8 @@ HANDLERS: dict[type[Frame], Callable[[PortableSession, Any, list[Event]], None]]
     SettingsFrame: PortableSession._on_settings,
     PingFrame: PortableSession._on_ping,
     GoAwayFrame: PortableSession._on_goaway,
+    PriorityFrame: PortableSession._on_priority,
     PushPromiseFrame: PortableSession._on_forbidden,
     ContinuationFrame: PortableSession._on_forbidden,
 }
-"""What to do with a frame; PRIORITY, ALTSVC and unknown ones are ignored (RFC 9113 §5.3.2, §5.5)."""
+"""What to do with a frame; ALTSVC and unknown ones are `_on_other`."""

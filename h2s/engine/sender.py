@@ -1,8 +1,9 @@
 """The sending half of the portable engine: whose frame is next, and how large it may be.
 
 Everything but DATA and trailers goes to `_control` at once, in the order in which it was compressed; `pull` empties
-that first. A stream with something to send waits in one of three lines: `_urgent`, `_ready`, or, while the
-connection's window is used up, `_starved`. A stream whose own window is used up is in none until its window opens.
+that first. A stream with something to send waits in a `_Line`, the urgent one or the other. If its turn comes while the
+connection's window is used up, it is put aside and has its turn before the others when the window opens. A stream whose
+own window is used up is in no line until its window opens.
 
 Windows are given back to the peer in steps of a quarter: when all of a window has been passed on, three quarters of
 it are free, so that batching never stops the peer, down to a window of one byte.
@@ -18,6 +19,7 @@ from hpack import Encoder
 
 from ..errors import LocalProtocolError, NoFreeStream
 from . import frames
+from .conduct import Conduct
 from .session import Fields, Limits, Role, Session
 from .stream import Stream
 
@@ -28,6 +30,8 @@ DEFAULT_WINDOW = 65_535
 """Every window before SETTINGS or WINDOW_UPDATE (RFC 9113 §6.9.2)."""
 TURN = 16 * 1024
 """Bytes of DATA a stream sends before it is another's turn; the largest frame every peer accepts."""
+CRUMB = 1024
+"""Bytes of DATA below which a frame that a window has cut short earns the peer nothing."""
 ASSUMED_PEER_STREAMS = 100
 """Streams a client opens before it has seen the server's limit (RFC 9113 §6.5.2 recommends no lower one)."""
 REMEMBERED_RESETS = 1024
@@ -41,6 +45,30 @@ NEVER_INDEXED = frozenset(
     }
 )
 """Fields kept out of the compression table: secrets (RFC 7541 §7.1), and what rarely comes twice."""
+
+
+class _Line:
+    """Streams that wait for their turn: those that may have it, and those put aside for the connection's window."""
+
+    __slots__ = ("aside", "ready")
+
+    def __init__(self) -> None:
+        self.ready: deque[Stream] = deque()
+        self.aside: deque[Stream] = deque()
+
+    def next(self, *, window_open: bool) -> Stream | None:
+        """Return the next stream that has something it can send now, no longer in line."""
+        ready, aside = self.ready, self.aside
+        while line := (aside if aside and window_open else ready):
+            stream = line.popleft()
+            if stream.closed or not stream.sendable:
+                stream.scheduled = False
+            elif stream.queued and not window_open:
+                aside.append(stream)
+            else:
+                stream.scheduled = False
+                return stream
+        return None
 
 
 class Sender(Session):
@@ -64,10 +92,11 @@ class Sender(Session):
         self._send_window = DEFAULT_WINDOW
         self._window = max(DEFAULT_WINDOW, limits.connection_window)
         self._stream_window = max(DEFAULT_WINDOW, limits.stream_window)
-        self._urgent: deque[Stream] = deque()
-        self._ready: deque[Stream] = deque()
-        self._starved: list[Stream] = []
+        self._urgent = _Line()
+        self._ordinary = _Line()
         self._drained: list[int] = []
+        self._conduct = Conduct(limits)
+        self._moved = 0
         self._greet()
 
     def _greet(self) -> None:
@@ -97,21 +126,16 @@ class Sender(Session):
             parts.append(bytes(self._control))
             size = len(self._control)
             self._control.clear()
+            self._conduct.replies_left()
         while size < limit and (stream := self._next_turn()) is not None:
             size += self._turn(stream, parts)
         return b"".join(parts)
 
     def _next_turn(self) -> Stream | None:
-        for line in (self._urgent, self._ready):
-            while line:
-                stream = line.popleft()
-                if stream.closed or not stream.sendable:
-                    stream.scheduled = False
-                elif stream.queued and self._send_window <= 0:
-                    self._starved.append(stream)
-                else:
-                    stream.scheduled = False
-                    return stream
+        window_open = self._send_window > 0
+        for line in (self._urgent, self._ordinary):
+            if (line.ready or line.aside) and (stream := line.next(window_open=window_open)) is not None:
+                return stream
         return None
 
     def _turn(self, stream: Stream, parts: list[bytes | memoryview]) -> int:
@@ -125,8 +149,11 @@ class Sender(Session):
         end = stream.ending and size == stream.queued and stream.trailers is None
         parts.append(frames.data_header(stream.stream_id, size, end_stream=end))
         if size:
+            if size >= CRUMB or size == stream.queued:
+                self._conduct.useful()
             stream.take(size, parts)
             self._send_window -= size
+            self._moved += size
         if stream.above_high and stream.queued <= self.limits.queue_low:
             stream.above_high = False
             self._drained.append(stream.stream_id)
@@ -139,7 +166,7 @@ class Sender(Session):
     def _schedule(self, stream: Stream) -> None:
         if not stream.scheduled and stream.sendable:
             stream.scheduled = True
-            (self._urgent if stream.urgent else self._ready).append(stream)
+            (self._urgent if stream.urgent else self._ordinary).ready.append(stream)
 
     def drained(self) -> list[int]:
         """Return the open streams whose queue has become short, once each."""
@@ -148,6 +175,16 @@ class Sender(Session):
         drained, self._drained = self._drained, []
         return [stream_id for stream_id in drained if stream_id in self._streams]
 
+    def stalled(self, least: int) -> list[int]:
+        """Return the streams that the peer does not read."""
+        connection_stalls = self._moved < least
+        self._moved = 0
+        return [
+            stream.stream_id
+            for stream in self._streams.values()
+            if stream.stalls(least, connection_stalls=connection_stalls)
+        ]
+
     def open(self, fields: Fields, *, end_stream: bool, urgent: bool = False) -> int:
         """Open a stream with a request head; raises NoFreeStream, LocalProtocolError on a server."""
         if self._server:
@@ -155,6 +192,7 @@ class Sender(Session):
         if self.free_streams <= 0:
             raise NoFreeStream("no stream can be opened now")
         self._last_opened += 2
+        self._conduct.useful()
         stream = self._new_stream(self._last_opened, urgent=urgent)
         method = next((value for name, value in fields if name == b":method"), b"")
         stream.bodyless = method == b"HEAD"
@@ -294,7 +332,7 @@ class Sender(Session):
     @property
     def free_streams(self) -> int:
         """How many streams may be opened now."""
-        if self._server or self._closed_to_new:
+        if self._server or self._closed_to_new or self._backlogged:
             return 0
         limit = self._peer.max_concurrent_streams if self._peer_settings_seen else ASSUMED_PEER_STREAMS
         return max(0, min(limit - len(self._streams), (MAX_ID - self._last_opened) // 2))
@@ -327,9 +365,16 @@ class Sender(Session):
         del self._streams[stream.stream_id]
         stream.drop_queue()
 
-    def _feed_starved(self) -> None:
-        """The connection's window has opened: put those that waited for it back in line, in their order."""
-        starved, self._starved = self._starved, []
-        for stream in starved:
-            stream.scheduled = False
-            self._schedule(stream)
+    @property
+    def _backlogged(self) -> bool:
+        """So much waits for the peer to read that it gets no more streams."""
+        return len(self._control) > self.limits.max_backlog
+
+    def _resize_encoder(self, size: int) -> None:
+        """Take another size of the compression table; of several, the next head names the least and the last."""
+        encoder = self._encoder
+        if size != encoder.header_table_size:
+            encoder.header_table_size = size
+            changes = encoder.table_size_changes
+            if len(changes) > 2:
+                encoder.table_size_changes = [min(changes), changes[-1]]

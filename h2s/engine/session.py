@@ -20,6 +20,21 @@ caller has not seen yet.
 Heads are lists of (name, value) in bytes, pseudo-header fields first, names in lower case. The session checks what
 arrives (`h2s.fields`): a malformed head ends its stream with PROTOCOL_ERROR and never reaches the caller. It does not
 check what is sent: the sender normalises first.
+
+Floods. A peer that goes beyond `Limits` has its connection ended with ENHANCE_YOUR_CALM. Four things are counted,
+each where it costs us more than the peer:
+
+* Resets: streams that the peer cancels (rapid reset, CVE-2023-44487) or makes this side reset by what it sends on them
+  (CVE-2025-8671). A head above `max_header_list_size`, which was decompressed in vain, counts once for each 2 KB.
+* Overhead: frames that bring no head and no body, whatever they are (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty
+  DATA, what comes late for a stream that is gone, what is unknown, heads above the limit of streams). Longer ones
+  count more. Useful frames pay for them: a stream that begins, and a DATA frame sent, each for `EARNED` others, unless
+  it is small because the peer opens its windows by crumbs. So an honest peer's WINDOW_UPDATEs cost it nothing.
+* Replies (acknowledgements, resets) that wait for the peer to read them; and all that waits besides bodies: while this
+  is more than `max_backlog`, no stream is opened or taken.
+* The parts of a head: CONTINUATION frames, and 1xx heads before the final one, which end only their stream.
+
+Rates need a time. It is given to `receive`, by the driver; a session has no clock.
 """
 
 from __future__ import annotations
@@ -30,6 +45,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 __all__ = [
+    "EARNED",
     "Data",
     "Event",
     "Field",
@@ -39,6 +55,7 @@ __all__ = [
     "Informational",
     "Limits",
     "PingAck",
+    "Rate",
     "Reset",
     "Role",
     "Session",
@@ -50,12 +67,23 @@ __all__ = [
 Field = tuple[bytes, bytes]
 Fields = list[Field]
 
+EARNED = 10
+"""Frames of overhead that one useful frame pays for."""
+
 
 class Role(Enum):
     """Which end of an HTTP/2 connection a session is."""
 
     CLIENT = "client"
     SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many in one go, and so many a second in the long run."""
+
+    burst: int
+    per_second: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +108,18 @@ class Limits:
     """A paused source goes on when the stream's queue is down to this."""
     extra_settings: Mapping[int, int] = field(default_factory=dict)
     """Further settings of the first SETTINGS frame, by id; ids above 0xff allowed."""
+    resets: Rate | None = Rate(1000, 33.0)
+    """Streams that the peer may cancel or make this side reset; None in a tunnel, whose peer resets for others."""
+    overhead: Rate | None = Rate(1000, 100.0)
+    """Frames without use that the peer may send beyond those that useful ones pay for."""
+    max_replies: int = 1000
+    """Replies that may wait for a peer that does not read."""
+    max_backlog: int = 1024 * 1024
+    """Bytes of heads and replies that may wait before no stream is opened or taken."""
+    max_continuations: int = 32
+    """CONTINUATION frames of one head (RFC 9113 §10.5.1)."""
+    max_informational: int = 100
+    """1xx heads before the final one (client); one more ends the stream."""
 
 
 # Events are plain slotted classes rather than frozen dataclasses: one is made for each thing that happens on the
@@ -176,8 +216,11 @@ class Session(ABC):
     limits: Limits
 
     @abstractmethod
-    def receive(self, data: bytes) -> list[Event]:
-        """Take bytes from the peer and return what they mean. Never raises for what a peer sent (`Terminated`)."""
+    def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
+        """Take bytes from the peer and return what they mean. Never raises for what a peer sent (`Terminated`).
+
+        `now` is the time in seconds on any clock that never goes back; without it rates are bursts.
+        """
 
     @abstractmethod
     def pull(self, limit: int) -> bytes:
@@ -189,6 +232,14 @@ class Session(ABC):
     @abstractmethod
     def drained(self) -> list[int]:
         """Return, once each, the streams whose queue went above `queue_high` and has come down to `queue_low`."""
+
+    @abstractmethod
+    def stalled(self, least: int) -> list[int]:
+        """Return the streams of which the peer has taken less than `least` bytes since the last call.
+
+        Only those that had something queued all the time, and for want of a window: their own, or, if the connection
+        as a whole moved less than `least`, the connection's or a socket that takes nothing. Call it at an interval.
+        """
 
     @abstractmethod
     def open(self, fields: Fields, *, end_stream: bool, urgent: bool = False) -> int:

@@ -24,7 +24,9 @@ class Stream:
         "ending",
         "head_received",
         "head_sent",
+        "informational",
         "local_ended",
+        "moved",
         "owed",
         "pieces",
         "queued",
@@ -36,6 +38,7 @@ class Stream:
         "stream_id",
         "trailers",
         "urgent",
+        "waiting",
         "window",
     )
 
@@ -61,6 +64,10 @@ class Stream:
         """The end of our side has been sent."""
         self.scheduled = False
         """It waits in one of the session's lines for its turn."""
+        self.moved = 0
+        """Bytes sent since the last look (`stalls`)."""
+        self.waiting = False
+        """There was something queued at the last look, and ever since."""
 
         self.receive_window = receive_window
         """What the peer may still send."""
@@ -68,6 +75,8 @@ class Stream:
         """What `receive_window` is when all is given back."""
         self.owed = 0
         """Given back by the caller, not yet announced to the peer."""
+        self.informational = 0
+        """1xx heads received."""
         self.head_received = False
         self.remote_ended = False
         self.remaining: int | None = None
@@ -88,6 +97,9 @@ class Stream:
         """Move the first `size` bytes of the queue to `parts`."""
         self.queued -= size
         self.send_window -= size
+        self.moved += size
+        if not self.queued:
+            self.waiting = False
         pieces = self.pieces
         while size:
             piece = pieces.popleft()
@@ -98,6 +110,16 @@ class Stream:
                 return
             parts.append(piece)
             size -= len(piece)
+
+    def stalls(self, least: int, *, connection_stalls: bool) -> bool:
+        """Look whether the peer has left the queue waiting since the last look (`Session.stalled`)."""
+        if not self.queued:
+            return False
+        blocked = connection_stalls or self.send_window <= 0
+        stalls = self.waiting and blocked and self.moved < least
+        self.waiting = True
+        self.moved = 0
+        return stalls
 
     def count(self, size: int, *, end_stream: bool) -> bool:
         """Count `size` bytes of the peer's body; False if they contradict its content-length (RFC 9113 §8.1.1)."""

@@ -274,7 +274,9 @@ def test_large_heads_are_split_into_continuations(pair: Pair) -> None:
     assert pair.pump()[1] == [Head(stream_id, fields, True)]
 
 
-def test_streams_that_are_over_leave_nothing_behind(pair: Pair) -> None:
+def test_streams_that_are_over_leave_nothing_behind(engine: Engine) -> None:
+    pair = engine.pair(client=Limits(resets=None))
+
     def exchange(count: int) -> int:
         for number in range(count):
             stream_id = pair.client.open(GET, end_stream=False)

@@ -186,6 +186,7 @@ def test_a_peer_that_oversteps_now_and_then_is_borne_with(engine: Engine) -> Non
     for stream_id in range(1, 5001, 4):
         assert peer.send(peer.head(stream_id), peer.head(stream_id + 2)) == [Head(stream_id, POST, False)]
         peer.session.reset(stream_id, ErrorCode.CANCEL)
+        peer.received()
 
 
 def test_a_head_above_the_limit_ends_its_stream_and_compression_goes_on(engine: Engine) -> None:
