@@ -4,18 +4,20 @@ Draining takes two steps (RFC 9113 §6.8): a GOAWAY that names the highest possi
 more; a moment later, when what the client had sent before it knew has arrived, a second one names the last stream
 taken. When no stream is left the connection closes.
 
-Cancelling is cheap for a client and dear for what is behind the edge. A client that goes on doing it faster than
-`resets_per_second`, after a first `reset_burst`, is taken for hostile.
+Floods are the session's to find (`h2s.engine.session`): cancelling, which is cheap for a client and dear for what is
+behind the edge, and frames without use. A client that asks and does not read is found here: what it leaves waiting is
+looked at each `stall_timeout`, and a response of which it has taken less than `stall_bytes` is reset.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 from edge.problem import Refusal, problem
 from h2s.connection import Connection, Stream
 from h2s.engine import Limits, Role, create_session
-from h2s.engine.session import Fields, Goaway
+from h2s.engine.session import Fields, Goaway, Rate
 from h2s.errors import ErrorCode
 from h2s.liveness import Liveness, LivenessTimes
 
@@ -48,17 +50,16 @@ class Http2Connection:
                 max_concurrent_streams=limits.concurrent_streams,
                 max_header_list_size=limits.header_bytes,
                 connect_protocol=True,
+                resets=Rate(limits.reset_burst, limits.resets_per_second),
+                overhead=Rate(limits.overhead_burst, limits.overhead_per_second),
             ),
         )
-        now = self.loop.time()
-        liveness = Liveness(LivenessTimes(idle=limits.idle_timeout), now=now)
+        liveness = Liveness(LivenessTimes(idle=limits.idle_timeout), now=self.loop.time())
         self.connection = Connection(session, self, liveness=liveness)
         self._transport = transport
         self._deadline = Deadline(self.loop, self._on_deadline)
         self._draining = False
-        self._hostile = False
-        self._resets = 0.0
-        self._resets_at = now
+        self._look: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Take over the transport; the client has `head_timeout` for its first request."""
@@ -103,25 +104,15 @@ class Http2Connection:
         if not self._draining:
             self._deadline.set(self.loop.time() + self.context.limits.idle_timeout)
 
-    def count_reset(self) -> None:
-        """Count a stream that the client has cancelled; close the connection if these are too many."""
-        limits = self.context.limits
-        now = self.loop.time()
-        self._resets = max(0.0, self._resets - (now - self._resets_at) * limits.resets_per_second) + 1
-        self._resets_at = now
-        if self._resets > limits.reset_burst:
-            self._hostile = True
-            self.connection.close(ErrorCode.ENHANCE_YOUR_CALM, b"too many resets")
-
     # -- h2s.connection.Owner -------------------------------------------------------------------------------------
 
     def on_stream(
         self, connection: Connection, stream_id: int, fields: Fields, end_stream: bool
     ) -> Stream | None:
-        """Hand a request to the gateway, unless it only came in one read with what ended the connection."""
-        if self._hostile:
-            return None
+        """Hand a request to the gateway."""
         self.active()
+        if self._look is None:
+            self._look_later()
         exchange = Http2Exchange(self, stream_id, request_done=end_stream)
         try:
             request = understand(
@@ -129,7 +120,7 @@ class Http2Connection:
                 limits=self.context.limits,
                 scheme=self.scheme,
                 peer=self.peer,
-                started=self.loop.time(),
+                started=time.monotonic(),
                 end_stream=end_stream,
             )
         except Refusal as refusal:
@@ -152,6 +143,8 @@ class Http2Connection:
     def on_closed(self, connection: Connection, error: Exception | None) -> None:
         """Forget the connection."""
         self._deadline.cancel()
+        if self._look is not None:
+            self._look.cancel()
         self.context.connections.discard(self)
 
     # -- time -----------------------------------------------------------------------------------------------------
@@ -164,6 +157,22 @@ class Http2Connection:
             self.connection.close()
         else:
             self.active()
+
+    def _look_later(self) -> None:
+        self._look = self.loop.call_later(self.context.limits.stall_timeout, self._look_for_stalls)
+
+    def _look_for_stalls(self) -> None:
+        """Reset the responses that the client leaves waiting; look again as long as there are streams."""
+        connection = self.connection
+        for stream_id in connection.session.stalled(self.context.limits.stall_bytes):
+            exchange = connection.streams.get(stream_id)
+            connection.reset(stream_id, ErrorCode.CANCEL)
+            if exchange is not None:
+                exchange.on_reset(ErrorCode.CANCEL, True)
+        if connection.session.open_streams:
+            self._look_later()
+        else:
+            self._look = None
 
     def _drain(self) -> None:
         connection = self.connection

@@ -218,7 +218,6 @@ class Http2Exchange:
     def on_reset(self, code: int, processed: bool) -> None:
         """The client cancelled, or left."""
         self._over = self.done = True
-        self._owner.count_reset()
         self.inbound.on_client_gone()
 
     def on_drained(self) -> None:

@@ -34,6 +34,17 @@ class IngressLimits:
     concurrent_streams: int = 128
     """Streams that an HTTP/2 client may have open at once."""
     resets_per_second: float = 33.0
-    """Streams that an HTTP/2 client may go on cancelling; above it the connection ends (ENHANCE_YOUR_CALM)."""
+    """Streams that an HTTP/2 client may go on cancelling, or making the edge reset by what it sends on them; above it
+    the connection ends (ENHANCE_YOUR_CALM)."""
     reset_burst: int = 1000
     """Streams that an HTTP/2 client may cancel in one go."""
+    overhead_per_second: float = 100.0
+    """Frames without head or body that an HTTP/2 client may go on sending beyond those that its requests pay for;
+    above it the connection ends (ENHANCE_YOUR_CALM)."""
+    overhead_burst: int = 1000
+    """Such frames in one go."""
+    stall_timeout: float = 60.0
+    """An HTTP/2 client that takes less than `stall_bytes` of a waiting response for this long, and at the most for
+    twice as long, loses it."""
+    stall_bytes: int = 1024
+    """What counts as taking some of a response."""

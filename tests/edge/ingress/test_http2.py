@@ -100,18 +100,26 @@ async def talk(
     client_context: ssl.SSLContext,
     limits: IngressLimits | None = None,
 ) -> AsyncIterator[tuple[Site, Peer]]:
+    async with (
+        site(gateway, ssl_context=server_context, limits=limits) as served,
+        connected(served, client_context) as peer,
+    ):
+        yield served, peer
+
+
+@contextlib.asynccontextmanager
+async def connected(served: Site, client_context: ssl.SSLContext) -> AsyncIterator[Peer]:
     client_context.set_alpn_protocols(["h2"])
-    async with site(gateway, ssl_context=server_context, limits=limits) as served:
-        peer = Peer()
-        await asyncio.get_running_loop().create_connection(
-            lambda: peer.connection, "127.0.0.1", served.port, ssl=client_context, server_hostname="localhost"
-        )
-        await eventually(lambda: bool(peer.settings))
-        try:
-            yield served, peer
-        finally:
-            peer.connection.abort()
-            await asyncio.wait_for(peer.closed.wait(), DEADLINE)
+    peer = Peer()
+    await asyncio.get_running_loop().create_connection(
+        lambda: peer.connection, "127.0.0.1", served.port, ssl=client_context, server_hostname="localhost"
+    )
+    await eventually(lambda: bool(peer.settings))
+    try:
+        yield peer
+    finally:
+        peer.connection.abort()
+        await asyncio.wait_for(peer.closed.wait(), DEADLINE)
 
 
 @pytest.fixture
