@@ -108,7 +108,7 @@ def test_payloads_are_eight_bytes_and_differ() -> None:
     assert {len(payload) for payload in payloads} == {8}
 
 
-@given(steps=st.lists(st.tuples(st.floats(0, 60), st.booleans()), max_size=50))
+@given(steps=st.lists(st.tuples(st.floats(0.001, 60), st.booleans()), max_size=50))
 def test_a_verdict_of_death_needs_the_whole_time_in_silence(steps: list[tuple[float, bool]]) -> None:
     liveness, now, last_heard = Liveness(TIMES, now=0.0), 0.0, 0.0
     for wait, hears in steps:
