@@ -62,7 +62,7 @@ class Agent:
                 make_tunnel=self._tunnel_factory(edge_index),
                 on_change=self._on_tunnels,
                 connect_timeout=settings.connect_timeout,
-                liveness=LivenessTimes(),
+                liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
             )
             for edge_index, edge in enumerate(settings.edges)
             for _ in range(settings.tunnels)

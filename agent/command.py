@@ -59,6 +59,24 @@ def agent(
         float | None,
         Option("--connect-timeout", metavar="SECONDS", help="Time to open a tunnel.", show_default="10"),
     ] = None,
+    ping_interval: Annotated[
+        float | None,
+        Option(
+            "--ping-interval",
+            metavar="SECONDS",
+            help="Silence after which an edge is asked for a sign of life.",
+            show_default="25",
+        ),
+    ] = None,
+    ping_timeout: Annotated[
+        float | None,
+        Option(
+            "--ping-timeout",
+            metavar="SECONDS",
+            help="Time for each of two such signs to come.",
+            show_default="10",
+        ),
+    ] = None,
     upstream_connect_timeout: Annotated[
         float | None,
         Option(
@@ -118,6 +136,8 @@ def agent(
             "admin": admin,
             "drain_timeout": drain_timeout,
             "connect_timeout": connect_timeout,
+            "ping_interval": ping_interval,
+            "ping_timeout": ping_timeout,
             "upstream_connect_timeout": upstream_connect_timeout,
             "upstream_response_timeout": upstream_response_timeout,
             "log_level": log_level,

@@ -159,6 +159,10 @@ class AgentSettings(Settings):
     """How long running requests may take to finish at the end."""
     connect_timeout: Seconds = 10.0
     """How long dialling an edge may take, up to the end of the swap."""
+    ping_interval: Seconds = 25.0
+    """How long an edge may be silent before it is asked whether it is there."""
+    ping_timeout: Seconds = 10.0
+    """How long each of two such PINGs may stay unanswered before its tunnel is given up."""
     upstream_connect_timeout: Seconds = 5.0
     """How long connecting to an upstream may take."""
     upstream_response_timeout: Seconds = 60.0

@@ -94,6 +94,24 @@ def edge(
             show_default="30",
         ),
     ] = None,
+    ping_interval: Annotated[
+        float | None,
+        Option(
+            "--ping-interval",
+            metavar="SECONDS",
+            help="Silence after which an agent is asked for a sign of life.",
+            show_default="25",
+        ),
+    ] = None,
+    ping_timeout: Annotated[
+        float | None,
+        Option(
+            "--ping-timeout",
+            metavar="SECONDS",
+            help="Time for each of two such signs to come.",
+            show_default="10",
+        ),
+    ] = None,
     access_log: Annotated[
         str | None,
         Option(
@@ -145,6 +163,8 @@ def edge(
             "public_cert": public_cert,
             "public_key": public_key,
             "drain_timeout": drain_timeout,
+            "ping_interval": ping_interval,
+            "ping_timeout": ping_timeout,
             "access_log": access_log,
             "log_level": log_level,
             "log_format": log_format,

@@ -59,6 +59,10 @@ class EdgeSettings(Settings):
     """The certificate's private key in PEM, not encrypted."""
     drain_timeout: float = Field(default=30.0, gt=0, le=86_400, allow_inf_nan=False)
     """How long running requests may take to finish at the end, in seconds."""
+    ping_interval: float = Field(default=25.0, gt=0, le=86_400, allow_inf_nan=False)
+    """How long an agent may be silent before it is asked whether it is there, in seconds."""
+    ping_timeout: float = Field(default=10.0, gt=0, le=86_400, allow_inf_nan=False)
+    """How long each of two such PINGs may stay unanswered before its tunnel is given up, in seconds."""
     access_log: str = Field(default="-", min_length=1)
     """A file, `-` for stdout, or `none`."""
     log_level: LogLevel = "info"

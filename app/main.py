@@ -25,6 +25,7 @@ from edge.ingress import public_ssl_context
 from edge.plane import DataPlane, PlaneSettings
 from edge.port import DrainPlane, local_ports
 from edge.snapshot import JoinGrant, Snapshot
+from h2s.liveness import LivenessTimes
 from h2s.messages import ConfigVersion, EdgeAddress
 from h2s.tunnel import edge_ssl_context
 
@@ -114,6 +115,7 @@ async def _serve(
             ),
             access_log_fd=access_log_fd,
             access_log_human=human,
+            liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
         ),
         port,
         compile_snapshot(settings, identity, settings.advertise),

@@ -33,6 +33,7 @@ def upstreams(settings: AgentSettings) -> dict[str, list[str]]:
 def test_only_edges_services_and_token_are_required() -> None:
     settings = load()
     assert (settings.tunnels, settings.drain_timeout, settings.connect_timeout) == (2, 30, 10)
+    assert (settings.ping_interval, settings.ping_timeout) == (25, 10)
     assert (settings.upstream_connect_timeout, settings.upstream_response_timeout) == (5, 60)
     assert (settings.zone, settings.labels, settings.admin, settings.capacity) == ("", {}, None, None)
 
@@ -117,9 +118,11 @@ def test_number_of_tunnels_has_bounds(tunnels: int) -> None:
     assert failure(tunnels=tunnels).startswith("flag --tunnels: ")
 
 
+@pytest.mark.parametrize("variable", ["DRAIN_TIMEOUT", "PING_INTERVAL", "PING_TIMEOUT"])
 @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan"])
-def test_timeout_is_a_positive_number(seconds: str) -> None:
-    assert failure({"BACKPLANE_DRAIN_TIMEOUT": seconds}).startswith("variable BACKPLANE_DRAIN_TIMEOUT: ")
+def test_time_is_a_positive_number(variable: str, seconds: str) -> None:
+    message = failure({f"BACKPLANE_{variable}": seconds})
+    assert message.startswith(f"variable BACKPLANE_{variable}: ")
 
 
 def test_generated_ids_differ_and_are_valid_when_given_back() -> None:

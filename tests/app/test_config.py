@@ -39,6 +39,18 @@ def test_nothing_is_required() -> None:
     assert settings.identity_path == settings.data_dir == Path("edge-data")
 
 
+def test_dead_agents_are_found_within_fifty_seconds_by_default() -> None:
+    settings = load()
+    assert (settings.ping_interval, settings.ping_timeout) == (25, 10)
+    assert load(ping_interval=1.5).ping_interval == 1.5
+
+
+@pytest.mark.parametrize("key", ["ping_interval", "ping_timeout"])
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan"])
+def test_times_of_liveness_are_positive(key: str, seconds: str) -> None:
+    assert failure(**{key: seconds}).startswith(f"flag --{key.replace('_', '-')}: ")
+
+
 def test_identity_directory_can_be_apart() -> None:
     assert load(identity_dir=Path("fleet")).identity_path == Path("fleet")
 
