@@ -35,9 +35,13 @@ HANDSHAKE_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 1.0
 """Seconds that the last words of a failed handshake have to leave, and then the closing of TLS."""
 
-AGENT_LIMITS = Limits(max_concurrent_streams=1024, connect_protocol=True, resets=None)
+TUNNEL_HEAD = 96 * 1024
+"""Largest head in a tunnel: the largest that the public or an app may send, and what edge and agent add to it."""
+AGENT_LIMITS = Limits(
+    max_concurrent_streams=1024, max_header_list_size=TUNNEL_HEAD, connect_protocol=True, resets=None
+)
 """What the agent allows the edge on a tunnel; resets without limit, for each stands for a client that has left."""
-EDGE_LIMITS = Limits(max_concurrent_streams=0, resets=None)
+EDGE_LIMITS = Limits(max_concurrent_streams=0, max_header_list_size=TUNNEL_HEAD, resets=None)
 """What the edge allows the agent: no streams of its own; resets as the apps behind it make them."""
 
 
@@ -164,8 +168,8 @@ class _HandshakeProtocol(asyncio.Protocol):
 
 
 class _Dialer(_HandshakeProtocol):
-    def __init__(self, peer: str, hello: Hello, owner: Owner, liveness: Liveness) -> None:
-        super().__init__(Handshake(Role.CLIENT, hello=hello), peer)
+    def __init__(self, peer: str, handshake: Handshake, owner: Owner, liveness: Liveness) -> None:
+        super().__init__(handshake, peer)
         self._owner = owner
         self._liveness = liveness
         self.result: asyncio.Future[tuple[Connection, Welcome]] = self._loop.create_future()
@@ -215,13 +219,13 @@ async def dial(
     """
     loop = asyncio.get_running_loop()
     peer = f"{host}:{port}"
+    handshake = Handshake(Role.CLIENT, hello=hello)
+    owner = make_owner(lambda: cast(Welcome, handshake.welcome))
     made: list[_Dialer] = []
 
     def factory() -> _Dialer:
-        owner = make_owner(lambda: cast(Welcome, dialer._handshake.welcome))
-        dialer = _Dialer(peer, hello, owner, liveness)
-        made.append(dialer)
-        return dialer
+        made.append(_Dialer(peer, handshake, owner, liveness))
+        return made[-1]
 
     try:
         async with asyncio.timeout(timeout) as limit:

@@ -65,6 +65,8 @@ __all__ = ["PortableSession"]
 
 HARD_HEAD_FACTOR = 4
 """A head above `max_header_list_size` ends its stream; one this many times larger is not even decompressed."""
+MANY_FIELDS = 256
+"""Fields above which a request costs more to read than it is worth: it counts as overhead, by its size."""
 OVERSIZE_UNIT = 2048
 """Bytes of a head above the limit that count as one reset."""
 KNOWN_SETTINGS = frozenset(SettingCodes)
@@ -118,14 +120,17 @@ class PortableSession(Sender):
 
     def _on_headers(self, frame: HeadersFrame, events: list[Event]) -> None:
         fields = self._decode(frame.data)
+        size = sum(len(name) + len(value) + 32 for name, value in fields)
         stream = self._streams.get(frame.stream_id)
         if stream is None:
             if not self._admits(frame.stream_id):
                 return self._conduct.overhead(len(frame.data))
-            self._conduct.useful()
+            if len(fields) <= MANY_FIELDS:
+                self._conduct.useful()
+            else:
+                self._conduct.overhead(size)
             stream = self._new_stream(frame.stream_id)
         end_stream = "END_STREAM" in frame.flags
-        size = sum(len(name) + len(value) + 32 for name, value in fields)
         if size > self.limits.max_header_list_size:
             self._fail(stream, ErrorCode.ENHANCE_YOUR_CALM, events, cost=1 + size // OVERSIZE_UNIT)
         elif frame.depends_on == stream.stream_id:

@@ -27,9 +27,10 @@ each where it costs us more than the peer:
 * Resets: streams that the peer cancels (rapid reset, CVE-2023-44487) or makes this side reset by what it sends on them
   (CVE-2025-8671). A head above `max_header_list_size`, which was decompressed in vain, counts once for each 2 KB.
 * Overhead: frames that bring no head and no body, whatever they are (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty
-  DATA, what comes late for a stream that is gone, what is unknown, heads above the limit of streams). Longer ones
-  count more. Useful frames pay for them: a stream that begins, and a DATA frame sent, each for `EARNED` others, unless
-  it is small because the peer opens its windows by crumbs. So an honest peer's WINDOW_UPDATEs cost it nothing.
+  DATA, what comes late for a stream that is gone, what is unknown, heads above the limit of streams or with hundreds
+  of fields). Longer ones count more. Useful frames pay for them: a stream that begins, and a DATA frame sent, each for
+  `EARNED` others, unless it is small because the peer opens its windows by crumbs. So an honest peer's WINDOW_UPDATEs
+  cost it nothing.
 * Replies (acknowledgements, resets) that wait for the peer to read them; and all that waits besides bodies: while this
   is more than `max_backlog`, no stream is opened or taken.
 * The parts of a head: CONTINUATION frames, and 1xx heads before the final one, which end only their stream.

@@ -341,6 +341,13 @@ def test_oversized_heads_soon_end_the_connection(engine: Engine) -> None:
     assert taken(peer, bombs(), at_most=BURST) < 3
 
 
+def test_requests_of_very_many_fields_are_bounded(engine: Engine) -> None:
+    peer = engine.peer(Role.SERVER, CALM)
+    fields = [*GET, *([(b"x", b"y")] * 300)]
+    requests = ([peer.head(stream_id, fields, end_stream=True)] for stream_id in IDS)
+    assert taken(peer, requests, at_most=BURST) < 3
+
+
 def test_informational_heads_are_bounded_stream_by_stream(engine: Engine) -> None:
     peer = engine.peer(Role.CLIENT, Limits(max_informational=3, resets=None))
     noisy, quiet = (peer.session.open(GET, end_stream=True) for _ in range(2))
