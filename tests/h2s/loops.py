@@ -49,6 +49,8 @@ def run_in(
         await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
         await until(lambda: not live_timers())
 
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.sleep(0))  # what a first loop opens stays open for the next ones
     before = _descriptors()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(watched())
