@@ -138,7 +138,7 @@ async def test_a_transport_that_does_not_close_is_aborted() -> None:
     (timer,) = live_timers()
     assert timer.when() - asyncio.get_running_loop().time() <= 5.0
     del pair.client_transport.close
-    timer._run()  # type: ignore[attr-defined]
+    timer._run()
     await settle()
     assert pair.client_transport.aborted
     assert pair.client_owner.closed == [None]

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 import h2s.tunnel
 from h2s.connection import Connection, Owner
 from h2s.engine import Limits
-from h2s.engine.session import Fields
+from h2s.engine.session import Event, Fields, Goaway, Head
 from h2s.errors import ConnectionLost, HandshakeError, Refused, RemoteProtocolError, Untrusted
 from h2s.liveness import Liveness, LivenessTimes
 from h2s.messages import Hello, Welcome
@@ -366,8 +366,11 @@ def test_a_refusal_arrives_whole_and_the_connection_counts_until_it_is_gone(
     drive(main)
 
 
-def test_a_refusal_reaches_an_agent_that_is_still_writing(drive: Drive, trust: Trust) -> None:
-    """A close on unread bytes would be a reset, and a reset can overtake the refusal."""
+def test_an_edge_reads_on_after_a_refusal(
+    drive: Drive, trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To close on unread bytes is to send a reset, and a reset can overtake the refusal."""
+    monkeypatch.setattr(h2s.tunnel, "CLOSE_TIMEOUT", 1000.0)
 
     async def main() -> None:
         async with Edge().serving(trust.edge()) as edge:
@@ -375,16 +378,20 @@ def test_a_refusal_reaches_an_agent_that_is_still_writing(drive: Drive, trust: T
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1", edge.port, ssl=trust.agent(), server_hostname="edge.h2s.internal"
             )
-            path = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/x")]
-            stream_id = agent.open(path, end_stream=False)
+            stream_id = agent.open(REQUEST, end_stream=False)
             agent.send_data(stream_id, b"x" * 60_000, end_stream=False)
             writer.write(agent.pull(1 << 20))
-            heard: list[Any] = []
-            while data := await reader.read(65536):
-                heard += agent.receive(data)
-                writer.write(b"more" * 1000)
-            assert [dict(event.fields)[b":status"] for event in heard if hasattr(event, "fields")] == [b"404"]
-            writer.transport.abort()
+            heard: list[Event] = []
+            while not any(isinstance(event, Goaway) for event in heard):
+                heard += agent.receive(await reader.read(65536))
+            assert [dict(event.fields)[b":status"] for event in heard if isinstance(event, Head)] == [b"404"]
+            writer.write(b"more" * 100_000)
+            await writer.drain()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(), 0.2)
+            assert not edge.over
+            writer.close()
+            await until(lambda: edge.over)
 
     drive(main)
 
