@@ -300,7 +300,7 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         self._flush_scheduled = False
         transport = self.transport
-        if transport is None or self._closing:
+        if transport is None or self._closing or self.closed:
             return
         try:
             self._write_due(transport)

@@ -55,8 +55,9 @@ def run_in(
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(watched())
     gc.collect()
-    assert not [context for context in reported if not isinstance(context.get("exception"), Bug)]
-    assert _descriptors() <= before
+    bugs = [context for context in reported if not isinstance(context.get("exception"), Bug)]
+    assert not bugs, f"errors were reported: {bugs}"
+    assert _descriptors() <= before, "a file descriptor is left"
 
 
 def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
