@@ -173,6 +173,7 @@ class _Dialer(_HandshakeProtocol):
         self._owner = owner
         self._liveness = liveness
         self.result: asyncio.Future[tuple[Connection, Welcome]] = self._loop.create_future()
+        self._gone: asyncio.Future[None] = self._loop.create_future()
 
     def _make_connection(self) -> Connection:
         session = create_session(Role.SERVER, AGENT_LIMITS)
@@ -181,23 +182,28 @@ class _Dialer(_HandshakeProtocol):
     def _on_tunnel(self, connection: Connection) -> None:
         welcome = self._handshake.welcome
         assert welcome is not None
-        if self.result.done():
-            connection.abort()
-        else:
-            self.result.set_result((connection, welcome))
+        self.result.set_result((connection, welcome))
 
     def _on_failed(self, error: Exception) -> None:
         if not self.result.done():
             self.result.set_exception(error)
 
-    def abandon(self) -> None:
-        """Close at once: nobody waits for the result, or for the connection in it, any more."""
-        self._over = True
-        self._timer.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        if self.result.done() and not self.result.cancelled():
-            self.result.exception()
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    async def give_up(self) -> None:
+        """Nobody waits for the result: close, at once unless that is under way, and wait until it is done."""
+        if not self._over:
+            self._over = True
+            self._timer.cancel()
+            if self._transport is not None:
+                self._transport.abort()
+        if self.result.done() and self.result.exception() is None:
+            self.result.result()[0].abort()
+        elif self._transport is not None:
+            await self._gone
 
 
 async def dial(
@@ -215,7 +221,8 @@ async def dial(
     `make_owner` is called before the connection exists, with a function that gives the Welcome once it is there:
     the first request may come in the same turn as the swap. `timeout` (seconds) covers everything from the look-up of
     the name to the swap; from the moment TCP stands, `HANDSHAKE_TIMEOUT` holds too. Raises Untrusted, Refused,
-    VersionMismatch, HandshakeError, RemoteProtocolError, ConnectionLost or OSError. Cancelling closes the connection.
+    VersionMismatch, HandshakeError, RemoteProtocolError, ConnectionLost or OSError, when the connection is gone.
+    Cancelling closes it.
     """
     loop = asyncio.get_running_loop()
     peer = f"{host}:{port}"
@@ -230,12 +237,10 @@ async def dial(
     try:
         async with asyncio.timeout(timeout) as limit:
             await loop.create_connection(factory, host, port, ssl=context, server_hostname=EDGE_NAME)
-            return await made[-1].result
-    except H2SError:
-        raise
+            return await asyncio.shield(made[-1].result)
     except BaseException as error:
         for dialer in made:
-            dialer.abandon()
+            await dialer.give_up()
         if isinstance(error, ssl.SSLError):
             raise _tls_error(peer, error) from None
         if isinstance(error, TimeoutError) and limit.expired():
