@@ -25,7 +25,7 @@ class Readiness(Health):
     """The answer of the readiness probe."""
 
     instances: int
-    """Instances with at least one healthy upstream."""
+    """Instances with at least one healthy upstream that take requests."""
     tunnels: int
 
 
@@ -55,7 +55,7 @@ def create_api(state: EdgeState) -> FastAPI:
         """Answer 200 while the edge accepts requests, 503 before that and when it drains."""
         readiness = Readiness(
             status="ok" if state.serving else "draining" if state.draining else "starting",
-            instances=sum(1 for instance in state.instances if instance.healthy),
+            instances=sum(1 for instance in state.instances if instance.healthy and instance.tunnels),
             tunnels=state.registry.tunnels,
         )
         code = status.HTTP_200_OK if state.serving else status.HTTP_503_SERVICE_UNAVAILABLE

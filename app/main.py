@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -22,7 +22,7 @@ from backplane.cli.exit import CommandError, ExitCode
 from backplane.cli.logs import is_human
 from backplane.cli.process import run_until_stopped
 from edge.ingress import public_ssl_context
-from edge.plane import DataPlane, PlaneSettings
+from edge.plane import CannotListen, DataPlane, PlaneSettings
 from edge.port import DrainPlane, local_ports
 from edge.snapshot import JoinGrant, Snapshot
 from h2s.liveness import LivenessTimes
@@ -47,7 +47,7 @@ def run(settings: EdgeSettings) -> int:
         with DataDirectory.open(settings.data_dir) as data, _access_log(settings) as access_log_fd:
             identity = Identity.load_or_create(data, settings.identity_dir)
             run_until_stopped(lambda stop: _serve(settings, identity, access_log_fd, stop))
-    except DirectoryLocked as error:
+    except (CannotListen, DirectoryLocked) as error:
         raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
     except IdentityError as error:
         raise CommandError(str(error), ExitCode.TRUST) from None
@@ -65,7 +65,9 @@ def _access_log(settings: EdgeSettings) -> Iterator[int | None]:
         try:
             fd = os.open(settings.access_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
-            raise CommandError(f"access log {settings.access_log}: {error.strerror}", ExitCode.USAGE) from None
+            raise CommandError(
+                f"access log {settings.access_log}: {error.strerror}", ExitCode.USAGE
+            ) from None
         try:
             yield fd
         finally:
@@ -102,7 +104,10 @@ async def _serve(
     state = EdgeState()
     control, port = local_ports()
     control.receive = state.on_notice
-    human = access_log_fd is not None and settings.access_log == "-" and is_human(settings.log_format, sys.stdout)
+    human = (
+        access_log_fd is not None and settings.access_log == "-" and is_human(settings.log_format, sys.stdout)
+    )
+    api_socket = _bind(settings.api)
     plane = DataPlane(
         PlaneSettings(
             public=(settings.public.host, settings.public.port),
@@ -120,26 +125,35 @@ async def _serve(
         port,
         compile_snapshot(settings, identity, settings.advertise),
     )
-    api_socket = _bind(settings.api)
     api = _ApiServer(create_api(state))
-    plane_task = asyncio.create_task(plane.run())
-    api_task = asyncio.create_task(api.serve(sockets=[api_socket]))
+    plane_task = asyncio.create_task(plane.run(), name="data plane")
+    api_task = asyncio.create_task(api.serve(sockets=[api_socket]), name="management API")
+    listening = asyncio.create_task(state.listening.wait())
+    stopping = asyncio.create_task(stop.wait())
     try:
-        if await _first(state.listening.wait(), plane_task):
+        await asyncio.wait((plane_task, api_task, listening), return_when=asyncio.FIRST_COMPLETED)
+        if listening.done():
             _announce(settings, identity, state, api_socket)
-            await _first(stop.wait(), plane_task, api_task)
+        await asyncio.wait((plane_task, api_task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if api_task.done():
+            log.error("the management API has stopped: the edge stops too")
+        if not plane_task.done():
             state.draining = True
             log.info("draining", timeout=settings.drain_timeout)
             control.send(DrainPlane(timeout=settings.drain_timeout))
-            await plane_task
-    except OSError as error:
-        raise CommandError(f"cannot listen: {error}", ExitCode.UNAVAILABLE) from None
-    finally:
+        await plane_task
+        if api_task.done():
+            await api_task
+            raise CommandError("the management API stopped by itself")
         api.should_exit = True
-        plane_task.cancel()
-        with suppress(asyncio.CancelledError, OSError):
-            await plane_task
         await api_task
+    finally:
+        # Cancelled, uvicorn would leave its sockets to the garbage collector.
+        api.should_exit = api.force_exit = True
+        for task in (plane_task, listening, stopping):
+            task.cancel()
+        await asyncio.gather(plane_task, api_task, listening, stopping, return_exceptions=True)
+        api_socket.close()
     log.info("stopped")
 
 
@@ -151,6 +165,7 @@ class _ApiServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 lifespan="off",
                 server_header=False,
@@ -164,25 +179,12 @@ class _ApiServer(uvicorn.Server):
         yield
 
 
-async def _first(*waits: Any) -> bool:
-    """Wait until one is over and return whether it is the first one; the error of a task that failed is raised."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks[1:]:
-            if task.done():
-                task.result()
-        return bool(tasks[0].done())
-    finally:
-        tasks[0].cancel()
-
-
 def _bind(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         return socket.create_server((address.host, address.port), family=family, backlog=128)
     except OSError as error:
-        raise CommandError(f"cannot listen on --api {address}: {error.strerror}", ExitCode.UNAVAILABLE) from None
+        raise CannotListen("api", str(address), error) from None
 
 
 def _announce(

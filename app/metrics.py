@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -43,7 +49,12 @@ class EdgeMetrics(Collector):
             "backplane_instances", "Instances connected to this edge.", labels=["service", "zone", "health"]
         )
         counts = Counter(
-            (one.service, one.zone, "healthy" if one.healthy else "unhealthy") for one in instances
+            (
+                one.service,
+                one.zone,
+                "draining" if not one.tunnels else "healthy" if one.healthy else "unhealthy",
+            )
+            for one in instances
         )
         for labels, count in counts.items():
             gauge.add_metric(list(labels), count)

@@ -1,17 +1,19 @@
 """One line a request, written without ever holding up the loop.
 
 Lines are collected for a moment and written by a thread of their own; when the reader of the log is so slow that too
-much waits, lines are dropped and counted rather than requests delayed, and the count is written when there is room.
+much waits, or a line cannot be written at all, lines are dropped and counted rather than requests delayed, and the
+count is written as soon as there is room. Each of the two threads has numbers that only it changes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import queue
+import select
 import threading
 import time
 from json.encoder import encode_basestring_ascii as quote
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ __all__ = ["AccessLog"]
 
 FLUSH_INTERVAL = 0.05
 """Seconds that a line may wait."""
-MAX_WAITING = 256
-"""Batches waiting for the writing thread."""
+MAX_WAITING = 16 * 1024 * 1024
+"""Bytes waiting for the writing thread."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds in which what is left is written at the end."""
 
 
 class AccessLog:
@@ -31,12 +35,24 @@ class AccessLog:
     def __init__(self, fd: int, *, human: bool) -> None:
         """Write to `fd`: columns for people, or JSON lines for programs."""
         self._fd = fd
+        self._human = human
         self._format = _human_line if human else _json_line
         self._lines: list[str] = []
-        self._dropped = 0
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
-        self._thread = threading.Thread(target=self._write, name="access-log", daemon=True)
+        self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
+        self._given = 0
+        """Bytes given to the thread."""
+        self._dropped = 0
+        """Lines not given to it, for want of room."""
+        self._told = 0
+        """Lines missing that the log has told of."""
+        self._taken = 0
+        """Thread: bytes done with."""
+        self._failed = 0
+        """Thread: lines that could not be written."""
+        self._torn = False
+        """Thread: the last write ended within a line."""
+        self._thread = threading.Thread(target=self._write_batches, name="access-log", daemon=True)
         self._thread.start()
 
     def log(self, exchange: Exchange, duration: float) -> None:
@@ -48,32 +64,46 @@ class AccessLog:
     def close(self) -> None:
         """Write what is left and stop the thread."""
         self._flush()
-        try:
-            self._queue.put(None, timeout=1.0)
-        except queue.Full:
-            return
-        self._thread.join(timeout=2.0)
+        self._queue.put(None)
+        self._thread.join(CLOSE_TIMEOUT)
 
     def _flush(self) -> None:
-        if not self._lines:
-            return
         lines, self._lines = self._lines, []
-        if self._dropped:
-            lines.append(f'{{"event":"access_log_dropped","lines":{self._dropped}}}\n')
-        try:
-            self._queue.put_nowait("".join(lines).encode())
-            self._dropped = 0
-        except queue.Full:
+        if self._given - self._taken > MAX_WAITING:
             self._dropped += len(lines)
+            return
+        count = len(lines)
+        missing = self._dropped + self._failed - self._told
+        if missing:
+            lines.append(_missing_line(missing, human=self._human))
+            self._told += missing
+        if lines:
+            batch = "".join(lines).encode()
+            self._given += len(batch)
+            self._queue.put((batch, count))
 
-    def _write(self) -> None:
-        while (batch := self._queue.get()) is not None:
+    def _write_batches(self) -> None:
+        while (item := self._queue.get()) is not None:
+            batch, count = item
             try:
-                view = memoryview(batch)
-                while view:
-                    view = view[os.write(self._fd, view) :]
+                self._write(b"\n" + batch if self._torn else batch)
             except OSError:
-                return
+                self._failed += count
+            self._taken += len(batch)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                size = os.write(self._fd, view)
+            except BlockingIOError:
+                select.select([], [self._fd], [])
+                continue
+            self._torn = view[size - 1] != NEWLINE
+            view = view[size:]
+
+
+NEWLINE = ord("\n")
 
 
 def _text(data: bytes) -> str:
@@ -111,6 +141,12 @@ def _human_line(exchange: Exchange, duration: float) -> str:
         f"  {exchange.request_id.decode()}{error}"
     )
     return "".join(char if char.isprintable() else "?" for char in line) + "\n"
+
+
+def _missing_line(count: int, *, human: bool) -> str:
+    if human:
+        return f"{_now()[11:23]} {count} requests are missing here: the log was not read fast enough\n"
+    return f'{{"event":"access_log_dropped","time":"{_now()}","lines":{count}}}\n'
 
 
 _second = ""

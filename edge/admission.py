@@ -7,13 +7,17 @@ import hmac
 
 from h2s.messages import Hello, Refusal
 
-from .registry import Offer, Registry, Superseded
+from .registry import Conflict, Offer, Registry, Superseded
 from .snapshot import JoinGrant, Snapshot
 
 __all__ = ["admit"]
 
 DRAIN_RETRY_AFTER = 2.0
 """Seconds after which an agent may try a stopping edge again: it may be a restart."""
+CONFLICT_RETRY_AFTER = 30.0
+"""Seconds after which the agent's other tunnel may be gone."""
+RESERVED_LABELS = frozenset(("agent", "service", "zone"))
+"""Keys that selectors take from what an instance is, not from what it says."""
 
 
 def admit(
@@ -34,11 +38,10 @@ def admit(
         if not grant.allows(service.name):
             detail = f"The join token does not allow service {service.name!r}."
             return _refuse(403, "service_not_allowed", detail)
-    try:
-        registry.check_generation(hello.agent_id, hello.generation)
-    except Superseded as error:
-        return _refuse(409, "superseded", str(error))
-    return [
+        if not RESERVED_LABELS.isdisjoint(service.labels):
+            detail = f"Labels of service {service.name!r} may not be named agent, service or zone."
+            return _refuse(400, "label_reserved", detail)
+    offers = [
         Offer(
             service=service.name,
             labels={**service.labels, **grant.labels},
@@ -47,6 +50,13 @@ def admit(
         )
         for service in hello.services
     ]
+    try:
+        registry.check(hello.agent_id, hello.generation, offers)
+    except Superseded as error:
+        return _refuse(409, "superseded", str(error))
+    except Conflict as error:
+        return _refuse(409, "conflict", str(error), retry_after=CONFLICT_RETRY_AFTER)
+    return offers
 
 
 def _find_grant(secret: str, grants: tuple[JoinGrant, ...]) -> JoinGrant | None:

@@ -3,6 +3,9 @@
 Two instances are drawn at random and the one with less in flight for its capacity is taken ("power of two choices",
 Mitzenmacher 2001): nearly as even as looking at all of them, at the cost of looking at two. The edge's own zone comes
 first as long as it has an instance with a free stream.
+
+When the instance drawn cannot take the request, the others are gone through from a random place on, and the better of
+the first two that can is taken: so that an edge under full load does not look at every instance for every request.
 """
 
 from __future__ import annotations
@@ -37,18 +40,28 @@ def _pick_among(
     tunnel = pick_tunnel(instance.agent.tunnels)
     if tunnel is not None and instance not in tried:
         return instance, tunnel
-    # The usual draw failed: look at every other one.
-    rest = [other for other in candidates if other not in tried and other is not instance]
-    for other in sorted(rest, key=load):
-        tunnel = pick_tunnel(other.agent.tunnels)
-        if tunnel is not None:
-            return other, tunnel
-    return None
+    return _search(candidates, tried, int(random() * len(candidates)))
 
 
-def load(instance: Instance) -> float:
-    """Requests in flight as a share of capacity."""
-    return instance.in_flight / instance.capacity
+def _search(
+    candidates: Sequence[Instance], tried: Container[Instance], start: int
+) -> tuple[Instance, Tunnel] | None:
+    """Return the less loaded of the first two, from index `start` on and around, that can take the request."""
+    found: tuple[Instance, Tunnel] | None = None
+    for index in range(start - len(candidates), start):
+        instance = candidates[index]
+        tunnel = None if instance in tried else pick_tunnel(instance.agent.tunnels)
+        if tunnel is None:
+            continue
+        if found is not None:
+            return found if less_loaded(found[0], instance) is found[0] else (instance, tunnel)
+        found = instance, tunnel
+    return found
+
+
+def less_loaded(a: Instance, b: Instance) -> Instance:
+    """Return the one with less in flight for its capacity; `a` when they are even."""
+    return a if a.in_flight * b.capacity <= b.in_flight * a.capacity else b
 
 
 def pick_instance(candidates: Sequence[Instance], random: Callable[[], float]) -> Instance | None:
@@ -60,8 +73,7 @@ def pick_instance(candidates: Sequence[Instance], random: Callable[[], float]) -
     second = int(random() * (count - 1))
     if second >= first:
         second += 1
-    a, b = candidates[first], candidates[second]
-    return a if a.in_flight * b.capacity <= b.in_flight * a.capacity else b
+    return less_loaded(candidates[first], candidates[second])
 
 
 def pick_tunnel(tunnels: Sequence[Tunnel]) -> Tunnel | None:

@@ -29,6 +29,7 @@ class Budget:
         self.total = 0
         self.shed_count = 0
         self._held: dict[Holder, int] = {}
+        self._shedding = False
 
     @property
     def has_room(self) -> bool:
@@ -44,8 +45,18 @@ class Budget:
         elif not before:
             return
         self.total += size - before
-        while self.total > self.limit and held:
-            largest = max(held, key=held.__getitem__)
-            self.shed_count += 1
-            largest.shed()
-            self.total -= held.pop(largest, 0)
+        if self.total > self.limit and not self._shedding:
+            self._shed()
+
+    def _shed(self) -> None:
+        """Cut the largest until the rest fits; what is let go of meanwhile comes back through `update`."""
+        held = self._held
+        self._shedding = True
+        try:
+            while self.total > self.limit and held:
+                largest = max(held, key=held.__getitem__)
+                self.shed_count += 1
+                largest.shed()
+                self.total -= held.pop(largest, 0)
+        finally:
+            self._shedding = False

@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING
 from h2s.engine.session import Fields
 from h2s.errors import ErrorCode, NoFreeStream
 from h2s.window import WindowGrowth
-from h2s.wire import ERROR_DETAIL_FIELD, ERROR_FIELD, INTERNAL_PREFIX, SERVICE_FIELD
+from h2s.wire import ERROR_FIELD, INTERNAL_PREFIX
 
-from .balance import pick
+from .balance import pick, pick_tunnel
+from .failure import NEVER_SENT, REFUSED, TUNNEL_LOST, agent_failure, client_answer
+from .forwarded import tunnel_fields, tunnel_trailers, without_internal
 from .message import Downstream, Request
 from .problem import problem
 from .registry import Instance, Service, Tunnel
@@ -35,33 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
-MAX_ATTEMPTS = 3
+MAX_RETRIES = 2
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """RFC 9110 §9.2.2."""
-
-EDGE_FIELDS = frozenset(
-    (
-        b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-proto",
-        b"x-forwarded-port",
-        b"x-real-ip",
-        b"x-request-id",
-    )
-)
-"""Fields that say who the client is; whatever the client sent in them is deleted."""
-
-UPSTREAM_ERRORS = {
-    "upstream-refused": (502, "The app refused the connection."),
-    "upstream-connect-timeout": (504, "The app could not be connected to in time."),
-    "upstream-timeout": (504, "The app did not answer in time."),
-    "upstream-closed": (502, "The app closed the connection before it answered."),
-    "upstream-invalid": (502, "The app's answer is not valid HTTP."),
-}
-NEVER_SENT = frozenset(("upstream-refused", "upstream-connect-timeout", "no-such-service"))
-"""Errors of an agent after which the app surely has not seen the request."""
 
 CLIENT_GONE_STATUS = 499
 """Logged when the client left before its answer was complete (nginx's number for it)."""
@@ -79,6 +58,7 @@ class Exchange:
         "_head_sent",
         "_is_upgrade",
         "_owed",
+        "_queued",
         "_request_ended",
         "_request_paused",
         "_response_ended",
@@ -99,7 +79,9 @@ class Exchange:
         "upstream_time",
     )
 
-    def __init__(self, gateway: EdgeGateway, request: Request, downstream: Downstream, request_id: bytes) -> None:
+    def __init__(
+        self, gateway: EdgeGateway, request: Request, downstream: Downstream, request_id: bytes
+    ) -> None:
         self.request = request
         self.request_id = request_id
         self.status = 0
@@ -120,6 +102,9 @@ class Exchange:
         self._tried: tuple[Instance, ...] = ()
         self._growth: WindowGrowth | None = None
         self._owed = 0
+        """Bytes that the client has not taken, and the stream's window has not been given back for."""
+        self._queued = 0
+        """Bytes that the agent had not taken when the client was last told to wait."""
         self._is_upgrade = request.upgrade is not None
         self._request_ended = request.end_stream
         self._request_paused = False
@@ -137,96 +122,74 @@ class Exchange:
             return
         self._service = service
         self.service_name = service.name
-        self._attempt()
+        if not self._attempt():
+            detail = f"No healthy instance of {service.name!r} can take the request."
+            self._answer(503, "no_healthy_instance", detail)
 
-    def _attempt(self) -> None:
-        gateway = self._gateway
+    def _attempt(self, lost: Tunnel | None = None) -> bool:
+        """Send the request to an instance not tried yet, else through another tunnel of the one that `lost` led to."""
         service = self._service
         assert service is not None
-        while (picked := pick(service, tried=self._tried, random=gateway.random)) is not None:
-            instance, tunnel = picked
-            self._tried = (*self._tried, instance)
-            try:
-                self._stream_id = tunnel.connection.open(
-                    self._tunnel_fields(), self, end_stream=self.request.end_stream
-                )
-            except NoFreeStream:
-                continue
-            instance.in_flight += 1
-            tunnel.in_flight += 1
-            self.instance = instance
-            self._tunnel = tunnel
-            self.opened_at = gateway.time()
-            return
-        if self.error:
-            self._answer_error()
-            return
-        self._answer(503, "no_healthy_instance", f"No healthy instance of {service.name!r} can take the request.")
+        while (picked := pick(service, tried=self._tried, random=self._gateway.random)) is not None:
+            if self._open(*picked):
+                return True
+        if lost is None or self.instance is None:
+            return False
+        other = pick_tunnel([tunnel for tunnel in self.instance.agent.tunnels if tunnel is not lost])
+        return other is not None and self._open(self.instance, other)
 
-    def _tunnel_fields(self) -> Fields:
+    def _open(self, instance: Instance, tunnel: Tunnel) -> bool:
         request = self.request
-        fields: Fields
-        if self._is_upgrade:
-            fields = [(b":method", b"CONNECT"), (b":protocol", request.upgrade or b"")]
-        else:
-            fields = [(b":method", request.method)]
-        fields.append((b":scheme", request.scheme))
-        if request.authority:
-            fields.append((b":authority", request.authority))
-        fields.append((b":path", request.path))
-        fields += [field for field in request.fields if field[0] not in EDGE_FIELDS]
-        peer = request.peer.encode()
-        node = b'"[' + peer + b']"' if b":" in peer else peer
-        fields += (
-            (b"x-forwarded-for", peer),
-            (b"x-forwarded-proto", request.scheme),
-            (b"x-forwarded-host", request.authority),
-            (b"forwarded", b'for=%b;host="%b";proto=%b' % (node, request.authority, request.scheme)),
-            (b"x-request-id", self.request_id),
-            (SERVICE_FIELD, self.service_name.encode()),
-        )
-        return fields
+        self._tried = (*self._tried, instance)
+        fields = tunnel_fields(request, service=self.service_name.encode(), request_id=self.request_id)
+        try:
+            self._stream_id = tunnel.connection.open(fields, self, end_stream=request.end_stream)
+        except NoFreeStream:
+            return False
+        instance.in_flight += 1
+        tunnel.in_flight += 1
+        self.instance = instance
+        self._tunnel = tunnel
+        self.opened_at = self._gateway.time()
+        return True
 
     # -- from the client (edge.message.Inbound) ----------------------------------------------------------------------
 
     def on_request_data(self, data: bytes, *, end_stream: bool) -> None:
         """Pass a piece of the request's body on."""
-        self.bytes_in += len(data)
-        self._request_ended = end_stream
         tunnel = self._tunnel
         if tunnel is None:
             return
+        self.bytes_in += len(data)
         self._body_sent = True
-        connection = tunnel.connection
-        if not connection.send_data(self._stream_id, data, end_stream=end_stream) and not self._request_paused:
-            self._request_paused = True
-            self._downstream.pause_request()
-            self._hold(connection.session.queued(self._stream_id))
-        if self._response_ended and end_stream:
+        self._request_ended = end_stream
+        if not tunnel.connection.send_data(self._stream_id, data, end_stream=end_stream):
+            self._wait_for_agent(tunnel)
+        if end_stream and self._response_ended:
             self._finish()
 
     def on_request_trailers(self, fields: Fields) -> None:
         """Pass the request's trailer section on."""
-        self._request_ended = True
-        if self._tunnel is not None:
-            self._body_sent = True
-            kept = [f for f in fields if not f[0].startswith(INTERNAL_PREFIX) and f[0] not in EDGE_FIELDS]
-            self._tunnel.connection.send_trailers(self._stream_id, kept)
+        tunnel = self._tunnel
+        if tunnel is None:
+            return
+        self._body_sent = self._request_ended = True
+        tunnel.connection.send_trailers(self._stream_id, tunnel_trailers(fields))
+        if self._response_ended:
+            self._finish()
 
     def on_downstream_drained(self) -> None:
         """The client has taken what it would not: open the tunnel's window again."""
-        if self._owed:
+        if self._owed and self._tunnel is not None:
             owed, self._owed = self._owed, 0
-            self._hold(0)
-            if self._tunnel is not None:
-                self._tunnel.connection.credit(self._stream_id, owed)
+            self._hold()
+            self._tunnel.connection.credit(self._stream_id, owed)
 
     def on_client_gone(self) -> None:
         """Stop the agent's work for a client that is not there any more."""
         if self._finished:
             return
-        if self._tunnel is not None:
-            self._tunnel.connection.reset(self._stream_id, ErrorCode.CANCEL)
+        self._reset(ErrorCode.CANCEL)
         if not self._response_ended:
             self.error = self.error or "client_gone"
         if not self._head_sent:
@@ -237,9 +200,7 @@ class Exchange:
 
     def on_informational(self, fields: Fields) -> None:
         """Pass a 1xx head on."""
-        status = int(fields[0][1])
-        kept = [field for field in fields[1:] if not field[0].startswith(INTERNAL_PREFIX)]
-        self._downstream.send_informational(status, kept)
+        self._downstream.send_informational(int(fields[0][1]), without_internal(fields[1:]))
 
     def on_head(self, fields: Fields, end_stream: bool) -> None:
         """Pass the response's head on, or act on the agent's word that there is none."""
@@ -249,7 +210,7 @@ class Exchange:
         for field in fields[1:]:
             if field[0].startswith(INTERNAL_PREFIX):
                 if field[0] == ERROR_FIELD:
-                    self._on_agent_error(fields)
+                    self._on_agent_error(fields, is_over=end_stream and self._request_ended)
                     return
             else:
                 kept.append(field)
@@ -270,15 +231,11 @@ class Exchange:
         elif taken:
             self._credit(flow)
         else:
-            self._owed += flow
-            if self._growth is not None:
-                self._growth.stalled()
-            self._hold(0)
+            self._wait_for_client(flow)
 
     def on_trailers(self, fields: Fields) -> None:
         """Pass the response's trailer section on; it ends the response."""
-        kept = [field for field in fields if not field[0].startswith(INTERNAL_PREFIX)]
-        self._downstream.send_trailers(kept)
+        self._downstream.send_trailers(without_internal(fields))
         self._end_response()
 
     def on_reset(self, code: int, processed: bool) -> None:
@@ -288,21 +245,22 @@ class Exchange:
         if self._response_ended:
             self._finish()
             return
+        lost = self._tunnel
         self._detach()
-        if not self._head_sent and self._may_retry(processed):
-            self._retry("tunnel_lost" if processed else "refused")
-            return
-        self.error = self.error or "tunnel_reset"
         if self._head_sent:
+            self.error = self.error or "tunnel_reset"
             self._cut()
-        else:
-            self._answer(502, "tunnel_lost", "The tunnel to the app was lost before it answered.")
+            return
+        self.error = TUNNEL_LOST if processed else REFUSED
+        if not (self._may_retry(processed) and self._retry(lost)):
+            self._answer(*client_answer(self.error))
 
     def on_drained(self) -> None:
         """The tunnel has taken the request's body: let the client go on."""
+        self._queued = 0
+        self._hold()
         if self._request_paused:
             self._request_paused = False
-            self._hold(0)
             self._downstream.resume_request()
 
     # -- edge.budget.Holder ------------------------------------------------------------------------------------------
@@ -312,66 +270,76 @@ class Exchange:
         if self._finished:
             return
         self.error = "memory_limit"
-        if self._tunnel is not None:
-            self._tunnel.connection.reset(self._stream_id, ErrorCode.CANCEL)
-        if self._head_sent:
+        self._reset(ErrorCode.CANCEL)
+        if self._response_ended:
+            self._finish()
+        elif self._head_sent:
             self._cut()
         else:
             self._answer(503, "memory_limit", "The edge is short of memory.")
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _hold(self, queued: int) -> None:
-        """Tell the budget what this exchange holds: `queued` towards the agent, what is owed towards the client."""
-        self._gateway.budget.update(self, queued + self._owed)
+    def _hold(self) -> None:
+        """Tell the budget what this exchange holds in both directions. It may answer with `shed`."""
+        self._gateway.budget.update(self, self._queued + self._owed)
+
+    def _wait_for_agent(self, tunnel: Tunnel) -> None:
+        """The tunnel's session queues what the agent does not take: have the client wait."""
+        self._queued = tunnel.connection.session.queued(self._stream_id)
+        if not self._request_paused and not self._request_ended:
+            self._request_paused = True
+            self._downstream.pause_request()
+        self._hold()
+
+    def _wait_for_client(self, flow: int) -> None:
+        """The client does not take what comes: have the agent wait, by owing it the window."""
+        self._owed += flow
+        self._window_growth().stalled()
+        self._hold()
 
     def _credit(self, flow: int) -> None:
         tunnel = self._tunnel
         if tunnel is None:
             return
-        tunnel.connection.credit(self._stream_id, flow)
+        connection = tunnel.connection
+        connection.credit(self._stream_id, flow)
+        wider = self._window_growth().passed(flow)
+        if wider and self._gateway.budget.has_room:
+            connection.session.widen(self._stream_id, wider)
+
+    def _window_growth(self) -> WindowGrowth:
         growth = self._growth
         if growth is None:
-            growth = self._growth = WindowGrowth(tunnel.connection.session.limits.stream_window)
-        wider = growth.passed(flow)
-        if wider and self._gateway.budget.has_room:
-            tunnel.connection.session.widen(self._stream_id, wider)
+            assert self._tunnel is not None
+            limits = self._tunnel.connection.session.limits
+            growth = self._growth = WindowGrowth(limits.stream_window)
+        return growth
 
-    def _on_agent_error(self, fields: Fields) -> None:
-        found = dict(fields)
-        code = found[ERROR_FIELD].decode("latin-1")
-        detail = found.get(ERROR_DETAIL_FIELD, b"").decode("latin-1")
-        self.error = f"{code}: {detail}" if detail else code
-        never_sent = code in NEVER_SENT
-        if self._tunnel is not None and not self._request_ended:
-            self._tunnel.connection.reset(self._stream_id, ErrorCode.NO_ERROR)
-        self._detach()
-        if never_sent and self._may_retry(processed=False):
-            self._retry(code)
+    def _on_agent_error(self, fields: Fields, *, is_over: bool) -> None:
+        """The agent answers in the app's stead; `is_over` says that the stream has ended both ways."""
+        code, self.error = agent_failure(fields)
+        if is_over:
+            self._detach()
         else:
-            self._answer_error()
+            self._reset(ErrorCode.NO_ERROR)
+        if not (code in NEVER_SENT and self._may_retry(processed=False) and self._retry()):
+            self._answer(*client_answer(self.error))
 
     def _may_retry(self, processed: bool) -> bool:
         return (
             not self._body_sent
-            and len(self._tried) < MAX_ATTEMPTS
+            and self.retries < MAX_RETRIES
             and (not processed or (self.request.method in IDEMPOTENT and not self._is_upgrade))
         )
 
-    def _retry(self, why: str) -> None:
+    def _retry(self, lost: Tunnel | None = None) -> bool:
+        if not self._attempt(lost):
+            return False
         self.retries += 1
         self._gateway.counters.retries += 1
-        self.error = self.error or why
-        previous = self.instance
-        self._attempt()
-        if self._tunnel is not None and self.instance is not previous:
-            self.error = ""
-
-    def _answer_error(self) -> None:
-        """Answer with what the last attempt came to."""
-        code = self.error.partition(":")[0]
-        status, detail = UPSTREAM_ERRORS.get(code, (502, "The app could not be reached."))
-        self._answer(status, code.replace("-", "_"), detail)
+        self.error = ""
+        return True
 
     def _answer(self, status: int, code: str, detail: str) -> None:
         """Answer in the edge's own name."""
@@ -398,12 +366,21 @@ class Exchange:
         if self._request_ended:
             self._finish()
         elif not self._is_upgrade:
-            assert self._tunnel is not None
-            self._tunnel.connection.reset(self._stream_id, ErrorCode.NO_ERROR)
+            self._reset(ErrorCode.NO_ERROR)
             self._finish()
 
+    def _reset(self, code: ErrorCode) -> None:
+        """End the tunnel's stream, if there is one."""
+        if self._tunnel is not None:
+            self._tunnel.connection.reset(self._stream_id, code)
+            self._detach()
+
     def _detach(self) -> None:
-        """Let go of the tunnel's stream and of what is counted for it."""
+        """Let go of the tunnel's stream and of what is counted for it.
+
+        A client that was told to wait stays so: what follows is the end of its exchange, since a request with a body
+        under way is never tried again.
+        """
         tunnel = self._tunnel
         if tunnel is None:
             return
@@ -412,11 +389,8 @@ class Exchange:
         tunnel.release()
         assert self.instance is not None
         self.instance.in_flight -= 1
-        self._owed = 0
-        self._hold(0)
-        if self._request_paused:
-            self._request_paused = False
-            self._downstream.resume_request()
+        self._queued = self._owed = 0
+        self._hold()
 
     def _finish(self) -> None:
         if self._finished:

@@ -1,13 +1,16 @@
 """What an edge takes from a public request's fields, whichever HTTP version brought them.
 
 Fields that describe the connection end here. Fields with the prefix `h2s-` are the tunnel's own and are never taken
-from the public, in a head or in trailers. What the edge sets by itself (`X-Forwarded-*` and the like) is the
-gateway's to delete and set; a client gains nothing by listing such a field in Connection.
+from the public, in a head or in trailers. Nor are names with an underscore: an app behind CGI or WSGI cannot tell them
+from those with a hyphen (`Content_Length`, `X_Forwarded_For`), so they could speak in another field's name. What the
+edge sets by itself (`X-Forwarded-*` and the like) is the gateway's to delete and set; a client gains nothing by
+listing such a field in Connection.
 """
 
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 
 from h2s.engine.session import Fields
 from h2s.fields import HOP_BY_HOP
@@ -21,6 +24,7 @@ __all__ = [
     "check_authority",
     "check_expectation",
     "connect_refused",
+    "is_withheld",
     "list_members",
     "public_trailers",
 ]
@@ -44,17 +48,36 @@ _NOT_IN_TRAILERS = CONNECTION_FIELDS | {
     b"trailer",
 }
 
+_LABEL = rb"[A-Za-z0-9_-]{1,63}"
 _AUTHORITY = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?"
+    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|(?=.{1,254}(?::|$))%b(?:\.%b)*\.?)(?::([0-9]{0,5}))?" % (_LABEL, _LABEL)
 )
+MAX_PORT = 65_535
 
 
 def check_authority(authority: bytes) -> None:
-    """Raise Refusal (400) unless this is a host with an optional port and nothing else (RFC 3986 §3.2)."""
-    if _AUTHORITY.fullmatch(authority) is None:
+    """Raise Refusal (400) unless this is a host with an optional port and nothing else.
+
+    Of what RFC 3986 §3.2.2 calls a host only what can be one: labels as in DNS, or an IP address.
+    """
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None or (match[2] and int(match[2]) > MAX_PORT) or (match[1] and not _is_ipv6(match[1])):
         raise Refusal(
             400, "bad_authority", "The host is not a valid host name or address with an optional port."
         )
+
+
+def _is_ipv6(text: bytes) -> bool:
+    try:
+        IPv6Address(text.decode("ascii"))
+    except AddressValueError:
+        return False
+    return True
+
+
+def is_withheld(name: bytes) -> bool:
+    """Say whether a field is never taken from the public because of its name, which is in lower case."""
+    return b"_" in name or name[:4] == RESERVED_PREFIX
 
 
 def check_expectation(value: bytes) -> None:
@@ -86,5 +109,5 @@ def public_trailers(fields: Fields) -> Fields:
     return [
         field
         for field in fields
-        if field[0] not in _NOT_IN_TRAILERS and not field[0].startswith(RESERVED_PREFIX)
+        if field[0] not in _NOT_IN_TRAILERS and not is_withheld(field[0])
     ]

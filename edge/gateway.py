@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
+import time
 from bisect import bisect_left
 from collections.abc import Callable
 
@@ -16,6 +16,11 @@ from .port import DURATION_BOUNDS
 from .routing import Router
 
 __all__ = ["EdgeGateway", "PlaneCounters"]
+
+MAX_SERIES = 10_000
+"""Pairs of service and status that are counted apart; agents name services, and those may come and go."""
+OTHER_SERVICES = "*other*"
+"""The service under which the rest is counted; no service can have this name."""
 
 
 class PlaneCounters:
@@ -39,18 +44,25 @@ class PlaneCounters:
         self.bytes_out = 0
         self.retries = 0
 
+    def count(self, service: str, hundreds: int) -> None:
+        """Count a request that is over."""
+        requests = self.requests
+        key = (service, hundreds)
+        if key not in requests and len(requests) >= MAX_SERIES:
+            key = (OTHER_SERVICES, hundreds)
+        requests[key] = requests.get(key, 0) + 1
+
 
 class EdgeGateway:
     """Takes requests from every ingress; an `edge.message.Gateway`."""
 
     def __init__(self, router: Router, *, budget: Budget, access_log: AccessLog | None) -> None:
-        loop = asyncio.get_running_loop()
         self.router = router
         self.budget = budget
         self.counters = PlaneCounters()
         self.draining = False
         self.in_flight = 0
-        self.time: Callable[[], float] = loop.time
+        self.time: Callable[[], float] = time.monotonic
         self.random: Callable[[], float] = random.random
         self._access_log = access_log
         self._id_prefix = os.urandom(6).hex()
@@ -69,8 +81,7 @@ class EdgeGateway:
         self.in_flight -= 1
         duration = self.time() - exchange.request.started
         counters = self.counters
-        key = (exchange.service_name, exchange.status // 100)
-        counters.requests[key] = counters.requests.get(key, 0) + 1
+        counters.count(exchange.service_name, exchange.status // 100)
         counters.duration_buckets[bisect_left(DURATION_BOUNDS, duration)] += 1
         counters.duration_sum += duration
         counters.bytes_in += exchange.bytes_in

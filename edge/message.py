@@ -38,7 +38,7 @@ class Request:
     peer: str
     """The client's address, without port."""
     started: float
-    """When the head's first byte came, in loop time."""
+    """When the head's first byte came, by `time.monotonic`: the loop's clock may step in milliseconds."""
     end_stream: bool
     """No body follows."""
 

@@ -9,7 +9,9 @@ connection is gone the tunnels close. Then it says PlaneStopped.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +40,7 @@ from .routing import Router
 from .snapshot import Snapshot
 from .tunnels import TunnelListener
 
-__all__ = ["DataPlane", "PlaneSettings"]
+__all__ = ["CannotListen", "DataPlane", "PlaneSettings"]
 
 log: Any = structlog.get_logger("edge")
 
@@ -46,14 +48,30 @@ REPORT_INTERVAL = 1.0
 """Seconds between two reports of counters."""
 CHANGE_DELAY = 0.02
 """Seconds in which registry changes are gathered into one report."""
+CHANGE_DELAY_PER_AGENT = 50e-6
+"""Seconds more for each agent, so that reports take a bounded share of the time however many there are."""
+
+Address = tuple[str, int]
+
+
+class CannotListen(Exception):
+    """An address cannot be bound. `listener` is its setting's name, `address` is HOST:PORT."""
+
+    def __init__(self, listener: str, address: str, error: OSError) -> None:
+        # Of an error of the system, asyncio and uvloop give texts of their own; one of the resolver has only its text.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+        super().__init__(f"cannot listen on --{listener} {address}: {reason}")
+        self.listener = listener
+        self.address = address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneSettings:
     """What a data plane is made with; what can change later is in the snapshot."""
 
-    public: tuple[str, int]
-    tunnel: tuple[str, int]
+    public: Address
+    tunnel: Address
     tunnel_context: ssl.SSLContext
     public_context: ssl.SSLContext | None = None
     access_log_fd: int | None = None
@@ -94,15 +112,19 @@ class DataPlane:
         port.receive = self._on_command
 
     async def run(self) -> None:
-        """Listen, serve until told to drain, drain, and return. Raises OSError when an address cannot be bound."""
+        """Listen, serve until told to drain, drain, and return. Raises CannotListen. Cancelling cuts everything."""
         try:
-            tunnel = await self._tunnels.start(*self._settings.tunnel)
-            public = await self._ingress.start(*self._settings.public)
+            tunnel = await _listen("tunnel", self._tunnels.start, self._settings.tunnel)
+            public = await _listen("public", self._ingress.start, self._settings.public)
             self._port.send(PlaneReady(public=_join(public), tunnel=_join(tunnel)))
+            self._count()
+            await self._stop(await self._drain)
+            self._send_registry()
             self._send_counters()
-            timeout = await self._drain
-            await self._stop(timeout)
+            self._port.send(PlaneStopped())
         finally:
+            self._tunnels.abort()
+            await self._ingress.close()
             for timer in (self._change_timer, self._counter_timer):
                 if timer is not None:
                     timer.cancel()
@@ -115,8 +137,6 @@ class DataPlane:
         await self._tunnels.drain(timeout)
         await self._ingress.drain(timeout)
         await self._tunnels.close(max(0.0, deadline - self._loop.time()))
-        self._send_counters()
-        self._port.send(PlaneStopped())
 
     def _on_command(self, message: PortMessage) -> None:
         if isinstance(message, Configure):
@@ -137,10 +157,14 @@ class DataPlane:
                 total=change.total,
             )
         if self._change_timer is None:
-            self._change_timer = self._loop.call_later(CHANGE_DELAY, self._send_registry)
+            delay = CHANGE_DELAY + CHANGE_DELAY_PER_AGENT * len(self._registry.agents)
+            self._change_timer = self._loop.call_later(delay, self._report_change)
+
+    def _report_change(self) -> None:
+        self._change_timer = None
+        self._send_registry()
 
     def _send_registry(self) -> None:
-        self._change_timer = None
         instances = tuple(
             InstanceState(
                 service=instance.service,
@@ -156,6 +180,10 @@ class DataPlane:
             for instance in agent.instances.values()
         )
         self._port.send(RegistryState(instances=instances, tunnels=len(self._tunnels.tunnels)))
+
+    def _count(self) -> None:
+        self._send_counters()
+        self._counter_timer = self._loop.call_later(REPORT_INTERVAL, self._count)
 
     def _send_counters(self) -> None:
         counters = self._gateway.counters
@@ -177,9 +205,18 @@ class DataPlane:
                 registrations_refused=self._tunnels.refused,
             )
         )
-        self._counter_timer = self._loop.call_later(REPORT_INTERVAL, self._send_counters)
 
 
-def _join(address: tuple[str, int]) -> str:
+async def _listen(
+    listener: str, start: Callable[[str, int], Awaitable[Address]], address: Address
+) -> Address:
+    """Start a listener and return the address it got; an error names what could not be bound."""
+    try:
+        return await start(*address)
+    except OSError as error:
+        raise CannotListen(listener, _join(address), error) from error
+
+
+def _join(address: Address) -> str:
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -28,8 +28,6 @@ __all__ = [
     "local_ports",
 ]
 
-PORT_VERSION = 1
-
 
 class PortMessage(BaseModel):
     """Base of all messages on the port."""

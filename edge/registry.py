@@ -8,7 +8,8 @@ agent, as long as it can say how many streams it has free (`Tunnel`).
 Agents of one id are told apart by their generation: a newer one takes over at once and the tunnels of the older are
 handed back to be closed; an older one is refused.
 
-The lists that the hot path picks from (`Service.local`, `Service.all`) are rebuilt on change, not per request.
+The lists that the hot path picks from (`Service.local`, `Service.all`) change when an instance becomes routable or
+stops being so, not per request and not per Report: ten thousand agents report all the time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Protocol
 from h2s.connection import Connection
 from h2s.messages import Report
 
-__all__ = ["Agent", "Change", "Instance", "Offer", "Registry", "Service", "Superseded", "Tunnel"]
+__all__ = ["Agent", "Change", "Conflict", "Instance", "Offer", "Registry", "Service", "Superseded", "Tunnel"]
 
 
 class Tunnel(Protocol):
@@ -41,6 +42,10 @@ class Superseded(Exception):
     """An agent of this id and a newer generation is connected."""
 
 
+class Conflict(Exception):
+    """Another tunnel of this very agent process was let in with other rights."""
+
+
 @dataclass(slots=True, eq=False)
 class Instance:
     """One (agent, service) pair."""
@@ -57,6 +62,8 @@ class Instance:
     in_flight: int = 0
     since: float = 0.0
     """When its health last changed (Unix time)."""
+    listed: bool = False
+    """Whether it is in its service's lists of routable instances."""
 
     @property
     def routable(self) -> bool:
@@ -116,6 +123,10 @@ class Offer:
     publish: bool
     capacity: int | None
 
+    def grants(self, instance: Instance | None) -> bool:
+        """Whether this gives the rights that `instance` has."""
+        return instance is not None and (instance.labels, instance.publish) == (self.labels, self.publish)
+
 
 DEFAULT_CAPACITY = 100
 """Weight of an instance that names no capacity."""
@@ -136,23 +147,35 @@ class Registry:
         self.published: list[Service] = []
         """Services with instances that discovery may route to."""
 
-    def check_generation(self, agent_id: str, generation: int) -> None:
-        """Raise Superseded when a newer generation of this agent is connected."""
+    def check(self, agent_id: str, generation: int, offers: list[Offer]) -> None:
+        """Say whether a tunnel of this agent may come.
+
+        Raises Superseded when a newer generation is connected, and Conflict when this one is, with other rights: else
+        a tunnel would get the requests of services that its own credential does not allow.
+        """
         known = self.agents.get(agent_id)
-        if known is not None and known.generation > generation:
+        if known is None or known.generation < generation:
+            return
+        if known.generation > generation:
             raise Superseded(f"a newer process of agent {agent_id!r} is connected")
+        if len(offers) != len(known.instances) or not all(
+            offer.grants(known.instances.get(offer.service)) for offer in offers
+        ):
+            raise Conflict(f"agent {agent_id!r} is connected with other services or labels")
 
     def add_tunnel(self, agent: Agent, offers: list[Offer], tunnel: Tunnel) -> tuple[Agent, list[Tunnel]]:
         """Take a new tunnel in.
 
         Returns the agent it belongs to (the one known already, if it is) and the tunnels of an older generation,
-        which are to be closed. Raises Superseded.
+        which get no more requests and are to be closed. Raises Superseded or Conflict.
         """
-        self.check_generation(agent.agent_id, agent.generation)
+        self.check(agent.agent_id, agent.generation, offers)
         known = self.agents.get(agent.agent_id)
         outdated: list[Tunnel] = []
         if known is not None and known.generation < agent.generation:
             outdated = [*known.tunnels, *known.draining]
+            known.tunnels.clear()
+            known.draining.clear()
             self._remove_agent(known)
             known = None
         if known is None:
@@ -160,22 +183,25 @@ class Registry:
             for offer in offers:
                 self._add_instance(agent, offer)
         known.tunnels.append(tunnel)
-        self._rebuild(known.instances)
+        self._list_instances(known)
         return known, outdated
 
     def report(self, agent: Agent, report: Report, now: float) -> list[Change]:
-        """Apply what an agent says of its services; those it may not serve are ignored."""
-        changes = []
+        """Apply what an agent says of its services; those it may not serve are ignored, and so is one superseded."""
+        changes: list[Change] = []
+        if self.agents.get(agent.agent_id) is not agent:
+            return changes
         for item in report.instances:
             instance = agent.instances.get(item.service)
             if instance is None:
                 continue
-            instance.capacity = item.capacity or DEFAULT_CAPACITY
+            instance.capacity = item.capacity or instance.capacity
             if (instance.healthy, instance.total) != (item.healthy, item.total):
                 was_up = instance.healthy > 0
                 instance.healthy, instance.total, instance.since = item.healthy, item.total, now
                 changes.append(_change(instance, was_up))
-        self._rebuild(agent.instances)
+        if changes:
+            self._list_instances(agent)
         return changes
 
     def drain_tunnel(self, agent: Agent, tunnel: Tunnel) -> None:
@@ -183,7 +209,7 @@ class Registry:
         if tunnel in agent.tunnels:
             agent.tunnels.remove(tunnel)
             agent.draining.append(tunnel)
-            self._rebuild(agent.instances)
+            self._list_instances(agent)
 
     def remove_tunnel(self, agent: Agent, tunnel: Tunnel) -> list[Change]:
         """Forget a tunnel that is gone; with the last one the agent's instances go."""
@@ -193,7 +219,7 @@ class Registry:
         if self.agents.get(agent.agent_id) is not agent:
             return []
         if agent.tunnels or agent.draining:
-            self._rebuild(agent.instances)
+            self._list_instances(agent)
             return []
         return self._remove_agent(agent)
 
@@ -213,35 +239,52 @@ class Registry:
             self.departed.pop(offer.service, None)
             service = self.services[offer.service] = Service(offer.service)
         service.instances.append(instance)
+        self._set_published(service)
 
     def _remove_agent(self, agent: Agent) -> list[Change]:
         del self.agents[agent.agent_id]
         changes = []
-        for name, instance in agent.instances.items():
-            service = self.services[name]
-            service.instances.remove(instance)
+        for instance in agent.instances.values():
             if instance.healthy:
                 instance.healthy = 0
                 changes.append(_change(instance, True))
-        self._rebuild(agent.instances)
+        self._list_instances(agent)
+        for name, instance in agent.instances.items():
+            service = self.services[name]
+            service.instances.remove(instance)
+            if service.instances:
+                self._set_published(service)
+            else:
+                self._depart(service)
         return changes
 
-    def _rebuild(self, names: dict[str, Instance]) -> None:
-        """Make the lists of the named services anew."""
-        for name in names:
-            service = self.services[name]
-            if not service.instances:
-                self._depart(service)
+    def _list_instances(self, agent: Agent) -> None:
+        """Put the agent's instances into the lists of routable ones, or take them out."""
+        for instance in agent.instances.values():
+            routable = instance.routable
+            if routable is instance.listed:
                 continue
-            service.published = any(instance.publish for instance in service.instances)
-            service.all = [instance for instance in service.instances if instance.routable]
-            service.local = [instance for instance in service.all if instance.agent.zone == self.zone]
-        self.published = [service for service in self.services.values() if service.published]
+            instance.listed = routable
+            service = self.services[instance.service]
+            for instances in (service.all, service.local) if agent.zone == self.zone else (service.all,):
+                if routable:
+                    instances.append(instance)
+                else:
+                    instances.remove(instance)
+
+    def _set_published(self, service: Service) -> None:
+        published = any(instance.publish for instance in service.instances)
+        if published is not service.published:
+            service.published = published
+            if published:
+                self.published.append(service)
+            else:
+                self.published.remove(service)
 
     def _depart(self, service: Service) -> None:
         del self.services[service.name]
-        service.all, service.local = [], []
         if service.published:
+            self.published.remove(service)
             self.departed[service.name] = service
             if len(self.departed) > MAX_DEPARTED:
                 del self.departed[next(iter(self.departed))]

@@ -40,8 +40,8 @@ class Router:
             service = registry.services.get(name) or registry.departed.get(name)
             return service if service is not None and service.published else None
         if self._mode == "auto":
-            candidates = registry.published or list(registry.departed.values())
-            return candidates[0] if len(candidates) == 1 else None
+            candidates = registry.published or registry.departed.values()
+            return next(iter(candidates)) if len(candidates) == 1 else None
         if self._mode == "name":
             return registry.services.get(self._default) or Service(self._default)
         return None

@@ -49,6 +49,6 @@ class Snapshot(BaseModel):
     @property
     def default_mode(self) -> Literal["auto", "none", "name"]:
         """How a request is served whose host names no service."""
-        if self.default_service in ("auto", "none"):
-            return self.default_service  # type: ignore[return-value]
-        return "name"
+        if self.default_service == "auto":
+            return "auto"
+        return "none" if self.default_service == "none" else "name"

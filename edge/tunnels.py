@@ -22,13 +22,23 @@ from pydantic import ValidationError
 from h2s.connection import Connection, Stream
 from h2s.control import MAX_MESSAGE, Channel, Code, ControlError, open_channel
 from h2s.engine.session import Fields, Goaway
-from h2s.errors import ErrorCode, H2SError, RemoteProtocolError
+from h2s.errors import ErrorCode, H2SError, NoFreeStream, RemoteProtocolError
 from h2s.liveness import Liveness, LivenessTimes
-from h2s.messages import AgentMessage, Drain, DrainAck, EdgeMessage, Hello, Refusal, Report, TunnelLimits, Welcome
+from h2s.messages import (
+    AgentMessage,
+    Drain,
+    DrainAck,
+    EdgeMessage,
+    Hello,
+    Refusal,
+    Report,
+    TunnelLimits,
+    Welcome,
+)
 from h2s.tunnel import Acceptor, Registration
 
 from .admission import admit
-from .registry import Agent, Change, Offer, Registry, Superseded
+from .registry import Agent, Change, Conflict, Offer, Registry, Superseded
 from .snapshot import Snapshot
 
 __all__ = ["EdgeTunnel", "TunnelListener"]
@@ -39,6 +49,10 @@ MAX_UNREGISTERED = 1024
 """Connections that may be in their handshake at once."""
 REPORT_TIMEOUT = 10.0
 """Seconds after the swap in which the first Report must come."""
+RETIREMENT = 30.0
+"""Seconds that requests on a superseded tunnel may still take."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds that tunnels may take to close at the end."""
 
 
 class EdgeTunnel:
@@ -57,22 +71,36 @@ class EdgeTunnel:
         self._draining = False
         self._ready = False
         self._report_timer: asyncio.TimerHandle | None = None
+        self._retirement: asyncio.TimerHandle | None = None
 
     @property
     def free_streams(self) -> int:
         """How many more requests may be opened now; 0 until the agent's SETTINGS, and when it drains."""
-        return 0 if self._draining or not self._ready else self.connection.session.free_streams
+        return 0 if self._draining or not self._ready else self.connection.free_streams
 
     def release(self) -> None:
         """A request on this tunnel is over."""
         self.in_flight -= 1
         if not self.in_flight:
             self._listener.on_idle()
+            if self._retirement is not None:
+                self._retire()
 
     def send_drain(self, drain: Drain) -> None:
         """Tell the agent that this edge is stopping."""
         if self._sync is not None:
             self._sync.send(EdgeMessage(drain=drain))
+
+    def supersede(self) -> None:
+        """A newer process of the agent has taken over: finish what runs, then close."""
+        self._draining = True
+        if self.in_flight:
+            self._retirement = asyncio.get_running_loop().call_later(RETIREMENT, self._retire)
+        else:
+            self._retire()
+
+    def _retire(self) -> None:
+        self.close(reason="superseded by a newer process of this agent id")
 
     def close(self, code: int = ErrorCode.NO_ERROR, reason: str = "") -> None:
         """Close the tunnel with GOAWAY."""
@@ -97,16 +125,18 @@ class EdgeTunnel:
         if self._ready:
             return
         self._ready = True
-        self._sync = open_channel(
-            connection,
-            "Sync",
-            nonce=self.registration.welcome.control_nonce,
-            on_message=self._on_message,
-            on_end=self._on_sync_end,
-        )
         try:
+            self._sync = open_channel(
+                connection,
+                "Sync",
+                nonce=self.registration.welcome.control_nonce,
+                on_message=self._on_message,
+                on_end=self._on_sync_end,
+            )
             self._listener.on_ready(self)
-        except Superseded as error:
+        except NoFreeStream:
+            connection.fail(RemoteProtocolError("the agent's SETTINGS allow no stream"))
+        except (Superseded, Conflict) as error:
             connection.fail(RemoteProtocolError(str(error), ErrorCode.NO_ERROR))
 
     def on_goaway(self, connection: Connection, event: Goaway) -> None:
@@ -117,6 +147,8 @@ class EdgeTunnel:
         """The tunnel is gone."""
         if self._report_timer is not None:
             self._report_timer.cancel()
+        if self._retirement is not None:
+            self._retirement.cancel()
         self._listener.on_tunnel_closed(self, error)
 
     # -- Sync --------------------------------------------------------------------------------------------------------
@@ -125,7 +157,9 @@ class EdgeTunnel:
         try:
             message = AgentMessage.model_validate_json(payload)
         except ValidationError as error:
-            raise ControlError(Code.INVALID_ARGUMENT, f"not an agent's message: {error.error_count()} errors") from None
+            raise ControlError(
+                Code.INVALID_ARGUMENT, f"not an agent's message: {error.error_count()} errors"
+            ) from None
         if message.report is not None:
             self._on_report(message.report)
         elif message.draining is not None:
@@ -196,28 +230,41 @@ class TunnelListener:
             tunnel.send_drain(Drain(reason="the edge is stopping", deadline=timeout))
 
     async def close(self, timeout: float) -> None:
-        """Wait at most `timeout` seconds until no tunnel has a request, then close all."""
-        if self._server is not None:
-            self._server.close()
+        """Wait at most `timeout` seconds until no tunnel has a request, then close all. Cancelling aborts them."""
+        self._stop_listening()
         try:
-            async with asyncio.timeout(timeout):
-                while any(tunnel.in_flight for tunnel in self.tunnels):
-                    self._idle.clear()
-                    await self._idle.wait()
-        except TimeoutError:
-            log.warning("requests were still running on tunnels", tunnels=len(self.tunnels))
-        for tunnel in list(self.tunnels):
-            tunnel.close(reason="the edge is stopping")
+            if not await self._within(timeout, lambda: not any(tunnel.in_flight for tunnel in self.tunnels)):
+                running = sum(tunnel.in_flight for tunnel in self.tunnels)
+                log.warning("requests were cut", requests=running)
+            for tunnel in list(self.tunnels):
+                tunnel.close(reason="the edge is stopping")
+            await self._within(CLOSE_TIMEOUT, lambda: not self.tunnels)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Stop listening and cut everything."""
+        self._stop_listening()
         for acceptor in list(self._unregistered):
             acceptor.abort()
+        for tunnel in list(self.tunnels):
+            tunnel.connection.abort()
+
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _within(self, timeout: float, condition: Callable[[], bool]) -> bool:
+        """Wait until `condition` holds, looked at whenever something has changed; say whether it does."""
         try:
-            async with asyncio.timeout(1.0):
-                while self.tunnels:
+            async with asyncio.timeout(timeout):
+                while not condition():
                     self._idle.clear()
                     await self._idle.wait()
         except TimeoutError:
-            for tunnel in list(self.tunnels):
-                tunnel.connection.abort()
+            return condition()
+        return True
 
     # -- one connection ----------------------------------------------------------------------------------------------
 
@@ -264,7 +311,7 @@ class TunnelListener:
         )
 
     def _make_liveness(self) -> Liveness:
-        return Liveness(self._times, now=self._loop.time(), jitter=random.uniform(0.8, 1.0))
+        return Liveness(self._times, now=self._loop.time(), jitter=random.uniform(0.8, 1.0))  # noqa: S311
 
     def _on_tunnel(self, connection: Connection) -> None:
         tunnel = connection.owner
@@ -284,7 +331,7 @@ class TunnelListener:
     # -- what tunnels tell -------------------------------------------------------------------------------------------
 
     def on_ready(self, tunnel: EdgeTunnel) -> None:
-        """A tunnel can take streams: count it. Raises Superseded."""
+        """A tunnel can take streams: count it. Raises Superseded or Conflict."""
         registration = tunnel.registration
         hello = registration.hello
         agent = Agent(
@@ -304,12 +351,15 @@ class TunnelListener:
             zone=hello.zone,
         )
         for other in outdated:
-            other.connection.close(ErrorCode.NO_ERROR, b"superseded by a newer process of this agent id")
+            assert isinstance(other, EdgeTunnel)
+            other.supersede()
         self.on_change(())
 
     def on_report(self, agent: Agent, report: Report) -> None:
         """An agent said how it is."""
-        self.on_change(tuple(self.registry.report(agent, report, time.time())))
+        changes = self.registry.report(agent, report, time.time())
+        if changes:
+            self.on_change(tuple(changes))
 
     def on_tunnel_closed(self, tunnel: EdgeTunnel, error: Exception | None) -> None:
         """Take a tunnel out of the count."""

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.identity import Identity
+from edge import plane as plane_module
+from edge.plane import CannotListen, DataPlane, PlaneSettings
+from edge.port import (
+    Configure,
+    Counters,
+    DrainPlane,
+    PlaneReady,
+    PlaneStopped,
+    Port,
+    PortMessage,
+    RegistryState,
+    local_ports,
+)
+from h2s.messages import AgentMessage, Draining
+from h2s.tunnel import edge_ssl_context
+
+from .agents import PATIENCE, ScriptedAgent, eventually, load_identity, make_snapshot
+
+GET = b"GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n"
+UNFINISHED_POST = b"POST / HTTP/1.1\r\nHost: web.localhost\r\nContent-Length: 9\r\n\r\n"
+
+
+class Edge:
+    """A data plane as the control process sees it."""
+
+    def __init__(self, identity: Identity, **settings: Any) -> None:
+        self.identity = identity
+        self.notices: list[PortMessage] = []
+        self.control: Port
+        self.control, port = local_ports()
+        self.control.receive = self.notices.append
+        values: dict[str, Any] = {
+            "public": ("127.0.0.1", 0),
+            "tunnel": ("127.0.0.1", 0),
+            "tunnel_context": edge_ssl_context(str(identity.edge_certificate), str(identity.edge_key)),
+        }
+        self.plane = DataPlane(PlaneSettings(**(values | settings)), port, make_snapshot(identity))
+        self.task = asyncio.create_task(self.plane.run())
+
+    def last(self, kind: type[Any]) -> Any:
+        """Return the last notice of a kind, or None."""
+        return next((notice for notice in reversed(self.notices) if isinstance(notice, kind)), None)
+
+    async def ready(self) -> PlaneReady:
+        """Wait until it listens."""
+        found: PlaneReady = await eventually(lambda: self.last(PlaneReady), "ready")
+        return found
+
+    async def agent(self, **changes: Any) -> ScriptedAgent:
+        """Connect an agent and wait until the edge counts its tunnel as one that serves."""
+        ready = await self.ready()
+        agent = await ScriptedAgent.connect(self.identity, ready.tunnel, **changes)
+        await eventually(lambda: self.serves(agent), "a healthy instance")
+        return agent
+
+    def serves(self, agent: ScriptedAgent) -> bool:
+        """Whether the data plane has acted on the agent's Report."""
+        known = self.plane._registry.agents.get(agent.hello.agent_id)
+        return (
+            known is not None
+            and known.generation == agent.hello.generation
+            and any(one.routable for one in known.instances.values())
+        )
+
+    @property
+    def healthy(self) -> int:
+        """How many instances were last reported to be up."""
+        state = self.last(RegistryState)
+        return sum(bool(one.healthy and one.tunnels) for one in state.instances) if state else 0
+
+    async def open(self, request: bytes = GET) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Send a public request."""
+        host, _, port = (await self.ready()).public.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request)
+        return reader, writer
+
+    async def fetch(self, request: bytes = GET) -> bytes:
+        """Send a public request and return all that comes until its end."""
+        reader, writer = await self.open(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        writer.close()
+        return answer
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Have it drain, and wait until it has."""
+        self.control.send(DrainPlane(timeout=timeout))
+        await asyncio.wait_for(self.task, timeout + PATIENCE)
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def running(identity: Identity, **settings: Any) -> AsyncIterator[Edge]:
+    """Run a data plane, and leave nothing behind."""
+    edge = Edge(identity, **settings)
+    try:
+        yield edge
+    finally:
+        edge.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await edge.task
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.wait_for(asyncio.gather(*left, return_exceptions=True), PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
+    return load_identity(tmp_path_factory.mktemp("edge") / "data")
+
+
+def play(identity: Identity, scene: Callable[[Edge], Coroutine[Any, Any, None]], **settings: Any) -> None:
+    async def main() -> None:
+        async with running(identity, **settings) as edge:
+            await scene(edge)
+
+    asyncio.run(main())
+
+
+def test_a_request_reaches_an_agent_and_is_counted_and_logged(identity: Identity, tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        fetching = asyncio.create_task(edge.fetch())
+        call = await agent.call()
+        assert call.fields[b"h2s-service"] == b"web"
+        call.answer(b"hello")
+        assert b"hello" in await fetching
+        await edge.stop()
+        counters: Counters = edge.last(Counters)
+        [request] = counters.requests
+        assert (request.service, request.status_class, request.count) == ("web", "2xx", 1)
+        assert (counters.in_flight, counters.bytes_out, counters.tunnels_opened) == (0, 5, 1)
+        assert edge.last(RegistryState).instances == ()
+        assert isinstance(edge.notices[-1], PlaneStopped)
+        assert agent.closed
+
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    play(identity, scene, access_log_fd=fd)
+    os.close(fd)
+    [line] = path.read_text().splitlines()
+    logged = json.loads(line)
+    assert (logged["status"], logged["instance"]) == (200, "a")
+    assert 0 < logged["upstream_ms"] <= logged["duration_ms"] < PATIENCE * 1000
+    assert (logged["duration_ms"] * 100) % 100 or (logged["upstream_ms"] * 100) % 100
+
+
+def test_a_running_request_ends_before_the_edge_does(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        reader, writer = await edge.open()
+        call = await agent.call()
+        edge.control.send(DrainPlane(timeout=PATIENCE))
+        await eventually(lambda: any(message.drain for message in agent.messages), "the agent is told")
+        call.answer(b"late")
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"late" in answer
+        writer.close()
+        await asyncio.wait_for(edge.task, PATIENCE)
+
+    play(identity, scene)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_client_or_an_app_that_never_finishes_is_cut_at_the_drain_timeout(
+    identity: Identity, answered: bool
+) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        reader, writer = await edge.open(
+            GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\n")
+        )
+        call = await agent.call()
+        if answered:
+            call.answer(b"half", end_stream=False)
+        await edge.stop(0.2)
+        assert isinstance(edge.last(PlaneStopped), PlaneStopped)
+        assert edge.last(Counters).in_flight == 0
+        with suppress(ConnectionError):
+            assert not (await asyncio.wait_for(reader.read(), PATIENCE)).endswith(b"0\r\n\r\n")
+        writer.close()
+        await eventually(lambda: agent.closed and call.reset, "the agent's end")
+
+    play(identity, scene)
+
+
+def test_nothing_is_reported_after_the_end(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plane_module, "REPORT_INTERVAL", 0.01)
+
+    async def scene(edge: Edge) -> None:
+        await edge.ready()
+        await edge.stop()
+        count = len(edge.notices)
+        beat = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.05, beat.set)
+        await beat.wait()
+        assert len(edge.notices) == count
+        assert isinstance(edge.notices[-1], PlaneStopped)
+
+    play(identity, scene)
+
+
+@pytest.mark.parametrize("listener", ["public", "tunnel"])
+def test_an_address_in_use_is_named_and_the_other_is_let_go_of(identity: Identity, listener: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+        other = free.getsockname()
+        free.close()
+        addresses = {"public": other, "tunnel": other, listener: taken.getsockname()}
+
+        async def main() -> None:
+            edge = Edge(identity, **addresses)
+            with pytest.raises(CannotListen) as caught:
+                await edge.task
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            assert str(caught.value) == f"cannot listen on --{listener} {address}: Address already in use"
+
+        asyncio.run(main())
+        socket.create_server(other).close()
+
+
+def test_a_cancelled_edge_cuts_everything(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        reader, writer = await edge.open()
+        await agent.call()
+        edge.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await edge.task
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        writer.close()
+        await eventually(lambda: agent.closed, "the agent's end")
+
+    play(identity, scene)
+
+
+def test_a_new_snapshot_is_served_from_at_once(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        await edge.agent()
+        changed = make_snapshot(identity).model_copy(
+            update={"domain": "other.test", "default_service": "none"}
+        )
+        edge.control.send(Configure(snapshot=changed))
+        assert (await edge.fetch()).startswith(b"HTTP/1.1 404")
+
+    play(identity, scene)
+
+
+def test_an_agent_that_drains_is_acknowledged_and_gets_no_more(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        agent.send(AgentMessage(draining=Draining()))
+        await eventually(lambda: any(message.drain_ack for message in agent.messages), "DrainAck")
+        assert (await edge.fetch()).startswith(b"HTTP/1.1 503")
+        await eventually(lambda: edge.healthy == 0, "the count without it")
+
+    play(identity, scene)

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from edge import registry as registry_module
+from edge.registry import Agent, Conflict, Registry, Superseded
+
+from .fakes import FakeTunnel, make_agent, make_offer, make_report
+
+OFFERS = [make_offer()]
+
+
+def test_an_instance_is_routable_once_it_has_reported_healthy() -> None:
+    registry = Registry()
+    agent, _ = registry.add_tunnel(make_agent(), OFFERS, FakeTunnel())
+    service = registry.services["web"]
+    assert service.all == []
+    [change] = registry.report(agent, make_report(), 5.0)
+    assert (change.kind, change.service, change.agent_id) == ("instance_up", "web", "a")
+    assert service.all == list(agent.instances.values())
+    [change] = registry.report(agent, make_report(0), 6.0)
+    assert change.kind == "instance_down"
+    assert service.all == []
+
+
+def test_a_report_that_says_nothing_new_changes_nothing() -> None:
+    registry = Registry()
+    agent, _ = registry.add_tunnel(make_agent(), OFFERS, FakeTunnel())
+    registry.report(agent, make_report(), 5.0)
+    assert registry.report(agent, make_report(), 6.0) == []
+    assert agent.instances["web"].since == 5.0
+
+
+def test_a_report_without_capacity_leaves_the_one_offered() -> None:
+    registry = Registry()
+    offer = registry_module.Offer(service="web", labels={}, publish=True, capacity=7)
+    agent, _ = registry.add_tunnel(make_agent(), [offer], FakeTunnel())
+    registry.report(agent, make_report(), 0.0)
+    assert agent.instances["web"].capacity == 7
+    registry.report(agent, make_report(capacity=9), 0.0)
+    assert agent.instances["web"].capacity == 9
+
+
+def test_a_service_that_was_not_granted_cannot_be_reported() -> None:
+    registry = Registry()
+    agent, _ = registry.add_tunnel(make_agent(), OFFERS, FakeTunnel())
+    assert registry.report(agent, make_report(service="admin"), 0.0) == []
+    assert set(registry.services) == {"web"}
+
+
+def test_an_agent_with_two_tunnels_is_one_instance_until_both_are_gone() -> None:
+    registry = Registry()
+    first, second = FakeTunnel(), FakeTunnel()
+    agent, _ = registry.add_tunnel(make_agent(), OFFERS, first)
+    again, _ = registry.add_tunnel(make_agent(), OFFERS, second)
+    assert again is agent
+    registry.report(agent, make_report(), 0.0)
+    assert registry.remove_tunnel(agent, first) == []
+    assert len(registry.services["web"].all) == 1
+    [change] = registry.remove_tunnel(agent, second)
+    assert change.kind == "instance_down"
+    assert registry.services == registry.agents == {}
+
+
+def test_an_agent_whose_tunnels_all_drain_gets_nothing_new() -> None:
+    registry = Registry()
+    tunnel = FakeTunnel()
+    agent, _ = registry.add_tunnel(make_agent(), OFFERS, tunnel)
+    registry.report(agent, make_report(), 0.0)
+    registry.drain_tunnel(agent, tunnel)
+    registry.drain_tunnel(agent, tunnel)
+    assert registry.services["web"].all == []
+    assert agent.draining == [tunnel]
+
+
+def test_a_newer_generation_takes_over_and_the_older_is_refused_and_ignored() -> None:
+    registry = Registry()
+    old_tunnel = FakeTunnel()
+    old, _ = registry.add_tunnel(make_agent(), [make_offer("old")], old_tunnel)
+    new, outdated = registry.add_tunnel(make_agent(generation=2), OFFERS, FakeTunnel())
+    assert outdated == [old_tunnel]
+    assert registry.agents == {"a": new}
+    with pytest.raises(Superseded):
+        registry.add_tunnel(make_agent(), OFFERS, FakeTunnel())
+    assert registry.report(old, make_report(service="old"), 0.0) == []
+    registry.drain_tunnel(old, old_tunnel)
+    assert registry.remove_tunnel(old, old_tunnel) == []
+    assert registry.agents == {"a": new}
+
+
+@pytest.mark.parametrize(
+    "offers",
+    [
+        [make_offer("other")],
+        [make_offer(env="prod")],
+        [make_offer(publish=False)],
+        [*OFFERS, make_offer("x")],
+    ],
+)
+def test_a_tunnel_with_other_rights_cannot_join_an_agent(offers: list[registry_module.Offer]) -> None:
+    registry = Registry()
+    registry.add_tunnel(make_agent(), OFFERS, FakeTunnel())
+    with pytest.raises(Conflict):
+        registry.add_tunnel(make_agent(), offers, FakeTunnel())
+    assert len(registry.agents["a"].tunnels) == 1
+
+
+def test_a_published_service_that_departs_is_remembered_and_an_unpublished_one_is_not() -> None:
+    registry = Registry()
+    for name, publish in (("web", True), ("db", False)):
+        tunnel = FakeTunnel()
+        agent, _ = registry.add_tunnel(make_agent(name), [make_offer(name, publish=publish)], tunnel)
+        registry.remove_tunnel(agent, tunnel)
+    assert list(registry.departed) == ["web"]
+    registry.add_tunnel(make_agent(), OFFERS, FakeTunnel())
+    assert registry.departed == {}
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """Agents come, report, drain, are replaced and go, in any order."""
+
+    ids = st.sampled_from("abc")
+    names = st.sampled_from(["web", "api", "db"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry = Registry(zone="z1")
+        self.most_departed = registry_module.MAX_DEPARTED
+        registry_module.MAX_DEPARTED = 2
+        self.tunnels: list[tuple[Agent, FakeTunnel]] = []
+        """Every tunnel that stands, those of superseded agents among them."""
+
+    def teardown(self) -> None:
+        for agent, tunnel in self.tunnels:
+            self.registry.remove_tunnel(agent, tunnel)
+        assert self.registry.agents == self.registry.services == {}
+        assert self.registry.published == []
+        registry_module.MAX_DEPARTED = self.most_departed
+
+    @rule(
+        agent_id=ids,
+        generation=st.integers(1, 3),
+        services=st.sets(names, min_size=1),
+        publish=st.booleans(),
+        zone=st.sampled_from(["z1", "z2"]),
+    )
+    def connect(self, agent_id: str, generation: int, services: set[str], publish: bool, zone: str) -> None:
+        tunnel = FakeTunnel()
+        offers = [make_offer(name, publish=publish) for name in services]
+        before = set(self.registry.agents.values())
+        try:
+            agent, outdated = self.registry.add_tunnel(make_agent(agent_id, generation, zone), offers, tunnel)
+        except (Superseded, Conflict):
+            assert set(self.registry.agents.values()) == before
+            return
+        assert set(map(id, outdated)) == {
+            id(tunnel)
+            for other, tunnel in self.tunnels
+            if other in before and other.agent_id == agent_id and other is not agent
+        }
+        self.tunnels.append((agent, tunnel))
+
+    @precondition(lambda self: self.tunnels)
+    @rule(data=st.data(), service=names, healthy=st.integers(0, 2))
+    def report(self, data: st.DataObject, service: str, healthy: int) -> None:
+        agent, _ = data.draw(st.sampled_from(self.tunnels))
+        self.registry.report(agent, make_report(healthy, service), 0.0)
+
+    @precondition(lambda self: self.tunnels)
+    @rule(data=st.data())
+    def drain(self, data: st.DataObject) -> None:
+        self.registry.drain_tunnel(*data.draw(st.sampled_from(self.tunnels)))
+
+    @precondition(lambda self: self.tunnels)
+    @rule(data=st.data())
+    def disconnect(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.tunnels))
+        self.tunnels.remove(one)
+        changes = self.registry.remove_tunnel(*one)
+        assert all(change.kind == "instance_down" for change in changes)
+
+    @invariant()
+    def agents_are_those_with_tunnels(self) -> None:
+        live = {agent for agent, _ in self.tunnels if self.registry.agents.get(agent.agent_id) is agent}
+        assert live == set(self.registry.agents.values())
+        for agent in live:
+            known = {id(tunnel) for other, tunnel in self.tunnels if other is agent}
+            assert known == {id(tunnel) for tunnel in (*agent.tunnels, *agent.draining)}
+            assert not {id(tunnel) for tunnel in agent.tunnels} & {id(tunnel) for tunnel in agent.draining}
+
+    @invariant()
+    def services_are_those_of_the_agents(self) -> None:
+        registry = self.registry
+        instances = [one for agent in registry.agents.values() for one in agent.instances.values()]
+        assert set(registry.services) == {one.service for one in instances}
+        for name, service in registry.services.items():
+            mine = [one for one in instances if one.service == name]
+            routable = [one for one in mine if one.healthy and one.agent.tunnels]
+            assert same(service.instances, mine)
+            assert same(service.all, routable)
+            assert same(service.local, [one for one in routable if one.agent.zone == "z1"])
+            assert service.published == any(one.publish for one in mine)
+        assert same(registry.published, [one for one in registry.services.values() if one.published])
+
+    @invariant()
+    def departed_services_are_gone_published_and_few(self) -> None:
+        departed = self.registry.departed
+        assert len(departed) <= 2
+        assert not set(departed) & set(self.registry.services)
+        assert all(one.published and not one.instances and not one.all for one in departed.values())
+
+
+def same(found: list, expected: list) -> bool:
+    """Whether the same objects are in both, once each."""
+    return sorted(map(id, found)) == sorted(map(id, expected))
+
+
+TestRegistryMachine = RegistryMachine.TestCase
