@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import h2s.tunnel
+
 from .loops import LOOPS, run_in
 from .trust import Trust
 
@@ -25,3 +27,10 @@ def drive(request: pytest.FixtureRequest) -> Drive:
 def trust(tmp_path: Path) -> Trust:
     """A CA and what it signs."""
     return Trust(tmp_path)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the deadline of handshakes one that a test can wait for."""
+    monkeypatch.setattr(h2s.tunnel, "HANDSHAKE_TIMEOUT", 0.2)
+    monkeypatch.setattr(h2s.tunnel, "CLOSE_TIMEOUT", 0.1)

@@ -7,17 +7,17 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from h2s.connection import Connection
+from h2s.connection import Connection, Owner
 from h2s.control import Channel, Code, open_channel
 from h2s.liveness import Liveness, LivenessTimes
 from h2s.messages import AgentMessage, EdgeMessage, Hello, Refusal, Report, Welcome
-from h2s.tunnel import Acceptor, Registration
+from h2s.tunnel import Acceptor, Registration, dial
 
 from .loops import until
 from .memory import RecordingOwner, RecordingStream
-from .said import WELCOME
+from .said import HELLO, WELCOME
 
-__all__ = ["Edge", "Relay", "Tunnel", "serving"]
+__all__ = ["Edge", "Relay", "Tunnel", "connect", "serving"]
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
 
@@ -212,3 +212,25 @@ class Relay:
                     writer.write(data)
         if not self.stalled:
             writer.transport.abort()
+
+
+async def connect(
+    port: int,
+    context: ssl.SSLContext,
+    *,
+    owner: Owner | None = None,
+    hello: Hello = HELLO,
+    times: LivenessTimes | None = None,
+    timeout: float = 5.0,
+) -> tuple[Connection, Welcome]:
+    """Dial an edge on loopback."""
+    made = owner or RecordingOwner()
+    return await dial(
+        "127.0.0.1",
+        port,
+        context=context,
+        hello=hello,
+        make_owner=lambda welcome: made,
+        liveness=Liveness(times or LivenessTimes(), now=asyncio.get_running_loop().time()),
+        timeout=timeout,
+    )

@@ -46,8 +46,8 @@ def run_in(
         loop.set_exception_handler(lambda _, context: reported.append(context))
         async with asyncio.timeout(30):
             await main()
-        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
-        await until(lambda: not live_timers())
+        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()}, within=3.0)
+        await until(lambda: not live_timers(), within=3.0)
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(asyncio.sleep(0))  # what a first loop opens stays open for the next ones
