@@ -141,18 +141,21 @@ async def _serve(
             state.draining = True
             log.info("draining", timeout=settings.drain_timeout)
             control.send(DrainPlane(timeout=settings.drain_timeout))
-        await plane_task
+        await asyncio.wait((plane_task,))
+        plane_task.result()
         if api_task.done():
-            await api_task
+            api_task.result()
             raise CommandError("the management API stopped by itself")
         api.should_exit = True
-        await api_task
+        await asyncio.wait((api_task,))
+        api_task.result()
     finally:
-        # Cancelled, uvicorn would leave its sockets to the garbage collector.
+        # A second signal must not cancel uvicorn, which would leave its sockets open: hence `wait` throughout.
         api.should_exit = api.force_exit = True
         for task in (plane_task, listening, stopping):
             task.cancel()
-        await asyncio.gather(plane_task, api_task, listening, stopping, return_exceptions=True)
+        over = asyncio.gather(plane_task, api_task, listening, stopping, return_exceptions=True)
+        await asyncio.wait((over,))
         api_socket.close()
     log.info("stopped")
 

@@ -362,6 +362,7 @@ class Play:
         ]
         upgrade = self.draw(st.sampled_from([None, b"websocket"]))
         self.request_ended = upgrade is None and self.draw(st.booleans())
+        self.impatient, self.fragile = self.draw(st.booleans()), self.draw(st.booleans())
         method = self.draw(st.sampled_from([b"GET", b"POST", b"HEAD"]))
         self.exchange, self.client = begin(
             self.world, method=method, upgrade=upgrade, end_stream=self.request_ended
@@ -373,7 +374,8 @@ class Play:
             if not steps:
                 break
             self.draw(st.sampled_from(steps))()
-        if not self.client.over or self.client.accepted:
+        half_closed = self.client.accepted and self.client.ended and not self.client.gone
+        if not self.client.over or (half_closed and not self.request_ended):
             self.leave()
         assert self.world.finished == 1
         self.world.assert_at_rest()
@@ -384,7 +386,7 @@ class Play:
         if self.client.gone or self.client.aborted:
             return []
         steps = [self.toggle_client]
-        if not self.client.ended or self.client.accepted:
+        if self.impatient and (not self.client.ended or self.client.accepted):
             steps.append(self.leave)
         if not self.request_ended:
             steps += [self.upload, self.end_upload, self.upload_trailers]
@@ -427,10 +429,9 @@ class Play:
         if live is None:
             return []
         tunnel, stream = live
-        steps = [
-            lambda: tunnel.fake.lose(processed=self.draw(st.booleans())),
-            lambda: self.toggle_agent(tunnel),
-        ]
+        steps = [lambda: self.toggle_agent(tunnel)]
+        if self.fragile:
+            steps.append(lambda: tunnel.fake.lose(processed=self.draw(st.booleans())))
         if tunnel.fake.backlog:
             steps.append(lambda: self.drain(tunnel, stream))
         if stream.agent_ended:
