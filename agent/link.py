@@ -74,6 +74,8 @@ class Link:
                 reason = await self._serve_once()
             except HandshakeError as error:
                 if error.permanent and not (isinstance(error, Untrusted) and self._registered_before):
+                    if str(self.edge) not in str(error):
+                        error.args = (f"edge {self.edge}: {error}",)
                     raise
                 reason, at_least = error, error.retry_after or 0.0
             except (H2SError, OSError) as error:

@@ -120,6 +120,7 @@ async def _serve(
             ),
             access_log_fd=access_log_fd,
             access_log_human=human,
+            ingress_limits=settings.ingress_limits,
             liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
         ),
         port,
@@ -207,4 +208,7 @@ def _announce(
     if identity.join_token is not None:
         advertise = settings.advertised(Address.parse(state.ready.tunnel))
         command = agent_command_line(advertise, identity.join_token)
-        log.info("start an agent beside an app", command=command)
+        if is_human(settings.log_format, sys.stderr):
+            print(f"\nStart an agent beside an app:\n\n    {command}\n", file=sys.stderr, flush=True)
+        else:
+            log.info("start an agent beside an app", command=command)

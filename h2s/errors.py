@@ -1,14 +1,14 @@
 """Every error of h2s, and what it means.
 
-    H2SError
-    ├── LocalProtocolError     we asked for something the protocol does not allow: a bug on this side
-    │   └── NoFreeStream       the peer's limit of concurrent streams is reached, or the ids are used up
-    ├── RemoteProtocolError    the peer broke HTTP/2 or h2s; carries the HTTP/2 error code to close with
-    ├── HandshakeError         no tunnel came about
-    │   ├── Untrusted        the peer is not the edge that the token names: certificate or ALPN
-    │   ├── Refused            the edge said no, and said whether to retry and when
-    │   └── VersionMismatch    no version of h2s is spoken by both
-    └── ConnectionLost         the connection ended under something that was waiting for it
+H2SError
+├── LocalProtocolError     we asked for something the protocol does not allow: a bug on this side
+│   └── NoFreeStream       the peer's limit of concurrent streams is reached, or the ids are used up
+├── RemoteProtocolError    the peer broke HTTP/2 or h2s; carries the HTTP/2 error code to close with
+├── HandshakeError         no tunnel came about
+│   ├── Untrusted        the peer is not the edge that the token names: certificate or ALPN
+│   ├── Refused            the edge said no, and said whether to retry and when
+│   └── VersionMismatch    no version of h2s is spoken by both
+└── ConnectionLost         the connection ended under something that was waiting for it
 """
 
 from __future__ import annotations

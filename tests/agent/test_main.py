@@ -81,7 +81,7 @@ def test_a_refusal_for_good_is_refused(trust: Trust, make_settings: MakeSettings
     edge.decide = lambda hello: REFUSAL.model_copy(update={"permanent": True, "detail": "Not you."})
     with edge_in_a_thread(trust, edge) as port:
         code, message = failure(make_settings([port], NOBODY))
-    assert (code, message) == (ExitCode.REFUSED, "Not you.")
+    assert (code, message) == (ExitCode.REFUSED, f"edge 127.0.0.1:{port}: Not you.")
 
 
 def test_an_edge_of_another_ca_is_a_matter_of_trust(
