@@ -31,6 +31,8 @@ GOAWAY_MOMENT = 0.5
 """Seconds between the two GOAWAYs of a drain."""
 DRAIN_POLL = 0.05
 """Seconds between looks at a draining connection for streams that are left."""
+QUEUE_HIGH, QUEUE_LOW = 64 * 1024, 16 * 1024
+"""Bytes queued for a stream at which the gateway is told to wait, and to go on: one client may have many streams."""
 _NO_MORE_STREAMS = 2**31 - 1
 
 
@@ -50,6 +52,8 @@ class Http2Connection:
                 max_concurrent_streams=limits.concurrent_streams,
                 max_header_list_size=limits.header_bytes,
                 connect_protocol=True,
+                queue_high=QUEUE_HIGH,
+                queue_low=QUEUE_LOW,
                 resets=Rate(limits.reset_burst, limits.resets_per_second),
                 overhead=Rate(limits.overhead_burst, limits.overhead_per_second),
             ),
