@@ -85,6 +85,33 @@ def edge(
     public_key: Annotated[
         Path | None, Option("--public-key", metavar="PATH", help="The certificate's private key (PEM).")
     ] = None,
+    public_max_connections: Annotated[
+        int | None,
+        Option(
+            "--public-max-connections",
+            metavar="NUMBER",
+            help="Public connections open at once.",
+            show_default="16384",
+        ),
+    ] = None,
+    public_max_connections_per_address: Annotated[
+        int | None,
+        Option(
+            "--public-max-connections-per-address",
+            metavar="NUMBER",
+            help="The same for one client address.",
+            show_default="1024",
+        ),
+    ] = None,
+    public_idle_timeout: Annotated[
+        float | None,
+        Option(
+            "--public-idle-timeout",
+            metavar="SECONDS",
+            help="How long a public connection without a request is kept.",
+            show_default="75",
+        ),
+    ] = None,
     drain_timeout: Annotated[
         float | None,
         Option(
@@ -141,7 +168,8 @@ def edge(
     """Accept agents' tunnels, and serve their applications to the public.
 
     Each setting can also be given by a variable (BACKPLANE_PUBLIC, BACKPLANE_DATA_DIR ...) or in the config file
-    (public, data_dir ...). A flag goes before a variable, a variable before the file.
+    (public, data_dir ...), and so can the other limits of the public side, which have no flags (docs/limits.md).
+    A flag goes before a variable, a variable before the file.
     """
     from backplane.cli.logs import configure_logs
     from backplane.cli.settings import load_settings
@@ -162,6 +190,9 @@ def edge(
             "zone": zone,
             "public_cert": public_cert,
             "public_key": public_key,
+            "public_max_connections": public_max_connections,
+            "public_max_connections_per_address": public_max_connections_per_address,
+            "public_idle_timeout": public_idle_timeout,
             "drain_timeout": drain_timeout,
             "ping_interval": ping_interval,
             "ping_timeout": ping_timeout,

@@ -19,6 +19,7 @@ from .problem import Refusal
 
 __all__ = [
     "CONNECTION_FIELDS",
+    "NEVER_UPGRADED",
     "RESERVED_PREFIX",
     "accepts_trailers",
     "check_authority",
@@ -34,6 +35,9 @@ RESERVED_PREFIX = b"h2s-"
 
 CONNECTION_FIELDS = HOP_BY_HOP | {b"host", b"te"}
 """Request fields that are not forwarded as they are: Host is the request's authority, of TE only "trailers" goes on."""
+
+NEVER_UPGRADED = frozenset((b"h2c", b"h2"))
+"""Protocols that nobody upgrades to through an edge: whoever spoke HTTP/2 to the app would be past all its rules."""
 
 _NOT_IN_TRAILERS = CONNECTION_FIELDS | {
     b"authorization",
@@ -106,8 +110,4 @@ def accepts_trailers(values: list[bytes]) -> bool:
 
 def public_trailers(fields: Fields) -> Fields:
     """Return the trailer fields that may be forwarded: none that frame, route or authenticate (RFC 9110 §6.5.1)."""
-    return [
-        field
-        for field in fields
-        if field[0] not in _NOT_IN_TRAILERS and not is_withheld(field[0])
-    ]
+    return [field for field in fields if field[0] not in _NOT_IN_TRAILERS and not is_withheld(field[0])]

@@ -8,12 +8,15 @@ of three ways:
 * `drop`, by an exchange that is over before its time, or by the pool: aborted, nothing is reported;
 * by the upstream, or because of what it sent: the exchange hears `on_upstream_error`, the last it hears of a channel.
 
-An idle channel expects nothing: whatever arrives, bytes or the end, takes it out of the pool at once.
+An idle channel expects nothing: whatever arrives, bytes or the end, takes it out of the pool at once. Before it is lent
+again the kernel is asked, too: what it holds but the loop has not delivered yet would otherwise be read as the next
+response, or make the next request fail.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -48,7 +51,7 @@ class Exchange(Protocol):
 class Channel(asyncio.Protocol):
     """A connection to an upstream, owned by a pool, lent to one exchange at a time."""
 
-    __slots__ = ("_exchange", "_reading", "pool", "reader", "transport", "used", "write_paused")
+    __slots__ = ("_exchange", "_poll", "_reading", "pool", "reader", "transport", "used", "write_paused")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -58,7 +61,15 @@ class Channel(asyncio.Protocol):
         self.reader: ResponseReader | None = None
         self.transport: asyncio.Transport
         self._exchange: Exchange | None = None
+        self._poll = select.poll()
         self._reading = True
+
+    # -- for the pool ----------------------------------------------------------------------------------------------
+
+    @property
+    def fit(self) -> bool:
+        """Whether the idle connection is open and nothing has come on it, read or not."""
+        return not self.transport.is_closing() and not self._poll.poll(0)
 
     # -- for exchanges ---------------------------------------------------------------------------------------------
 
@@ -122,6 +133,7 @@ class Channel(asyncio.Protocol):
         """Set the transport up; the pool takes the channel once it is told so."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         """Read the response; on an idle connection nothing may come."""

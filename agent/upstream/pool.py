@@ -53,9 +53,10 @@ class Pool:
             return
         while not fresh and len(self.idle):
             channel = self.idle.pop_newest()
-            if not channel.transport.is_closing():
+            if channel.fit:
                 exchange.on_channel(channel)
                 return
+            channel.drop()
         self._connecting[exchange] = loop.create_task(self._connect(exchange))
 
     def cancel(self, exchange: Exchange) -> None:

@@ -28,6 +28,8 @@ EXPECTS_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 _PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 _FRAMING = frozenset({b"host", b"content-length", b"te"})
 _SPECIAL = _PSEUDO | _FRAMING | HOP_BY_HOP | {b"cookie"}
+_NEVER_UPGRADED = frozenset((b"h2c", b"h2"))
+"""Protocols in which an edge's rules for requests would end."""
 _NOT_OF_UPGRADE = (b"content-length:", b"sec-websocket-key:")
 _START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~\x80-\xff]+ HTTP/1\.1\r\nHost: [!-~\x80-\xff]+\r\n")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z/-]+")
@@ -152,7 +154,7 @@ def _upgrade(special: dict[bytes, bytes]) -> Upgrade | None:
     if special.get(b":method") != b"CONNECT":
         return None
     protocol = special.get(b":protocol", b"")
-    if _TOKEN.fullmatch(protocol) is None:
+    if _TOKEN.fullmatch(protocol) is None or protocol.lower() in _NEVER_UPGRADED:
         raise MalformedRequest("CONNECT without a protocol to upgrade to")
     return Upgrade(protocol)
 

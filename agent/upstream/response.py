@@ -2,8 +2,8 @@
 
 llhttp does the parsing. Around it stand the rules that it leaves to its user:
 
-* What comes out can be said in HTTP/2: names in lower case, hop-by-hop fields gone, no Content-Length where there can
-  be no body; a field that HTTP/2 cannot carry makes the response invalid, and the error names it.
+* What comes out can be said in HTTP/2: names in lower case, hop-by-hop fields gone, no Content-Length where there
+  must be none; a field that HTTP/2 cannot carry makes the response invalid, and the error names it.
 * Nothing is collected without bound: heads, trailers and chunk extensions are limited, and so is the number of 1xx.
 * A response ends where its framing says so. Only one with neither length nor chunks ends with the connection; for
   any other the end of the connection is an error.
@@ -38,7 +38,7 @@ FIELD_OVERHEAD = 32
 
 _CONTROL_IN_VALUE = re.compile(rb"\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BODILESS = frozenset({204, 304})
-"""No body follows; their Content-Length is not passed on, since HTTP/2 peers hold it against the empty body."""
+"""No body follows. A 304 may say how long it would be (RFC 9110 §15.4.5), a 204 may not (§8.6)."""
 
 
 @dataclass(slots=True)
@@ -248,16 +248,16 @@ class ResponseReader:
             if name == b"content-length":
                 length = True
             elif name == b"transfer-encoding":
-                chunked = True
-                if value.lower() != b"chunked":
+                if chunked or value.lower() != b"chunked":
                     self._fault = "transfer-encoding: something else than chunked"
+                chunked = True
             elif name == b"connection":
                 connection += b"," + value.lower()
         self._keep_alive = version == "1.1"
         if connection:
             options = {option.strip() for option in connection.split(b",")}
             self._keep_alive = b"close" not in options and (self._keep_alive or b"keep-alive" in options)
-        self._head = self._for_tunnel(status, fields, without_length=status in _BODILESS)
+        self._head = self._for_tunnel(status, fields, without_length=status == 204)
         if self._method == b"HEAD":
             self.complete = True
         elif not length and not chunked and status not in _BODILESS:

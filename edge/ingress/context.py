@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Protocol
 
 from edge.message import Gateway
 
+from .census import Census
 from .limits import IngressLimits
 
-__all__ = ["Context", "PublicConnection"]
+__all__ = ["Context", "PublicConnection", "PublicConnections"]
 
 
 class PublicConnection(Protocol):
     """What the listener asks of a connection, whatever it speaks."""
+
+    peer: str
+    """The client's address."""
 
     @property
     def idle(self) -> bool:
@@ -30,6 +35,35 @@ class PublicConnection(Protocol):
         """Close now whatever is under way."""
 
 
+class PublicConnections:
+    """The connections that are open; `census` counts them."""
+
+    __slots__ = ("_open", "census")
+
+    def __init__(self) -> None:
+        self.census = Census()
+        self._open: set[PublicConnection] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[PublicConnection]:
+        """Go through those that are open now; they may close meanwhile."""
+        return iter(tuple(self._open))
+
+    def add(self, connection: PublicConnection) -> None:
+        """Take a connection up."""
+        if connection not in self._open:
+            self._open.add(connection)
+            self.census.enter(connection.peer)
+
+    def discard(self, connection: PublicConnection) -> None:
+        """Forget a connection, if it is there."""
+        if connection in self._open:
+            self._open.remove(connection)
+            self.census.leave(connection.peer)
+
+
 class Context:
     """The gateway, the limits, the open connections, and the clock of the Date field."""
 
@@ -39,7 +73,7 @@ class Context:
         self.gateway = gateway
         self.limits = limits
         self.draining = False
-        self.connections: set[PublicConnection] = set()
+        self.connections = PublicConnections()
         self._second = 0
         self._date = b""
 

@@ -1,8 +1,9 @@
 """Reading an HTTP/1.1 request head: whole and alone, so that nothing behind it is touched.
 
-The connection finds the empty line that ends a head and hands over exactly the bytes up to it. llhttp checks the
-syntax and splits the fields; what they mean together (RFC 9112 §3, §6) is decided here. A head whose lines end in
-anything but CRLF is refused before, so both see its end in the same place.
+The connection finds the empty line that ends a head and hands over exactly the bytes up to it. The request line is
+matched here, so that any method passes; llhttp checks the syntax of the fields behind it and splits them. What they
+mean together (RFC 9112 §3, §6) is decided here. A head whose lines end in anything but CRLF is refused before, so both
+see its end in the same place.
 """
 
 from __future__ import annotations
@@ -13,37 +14,52 @@ import httptools
 
 from edge.fieldset import (
     CONNECTION_FIELDS,
-    RESERVED_PREFIX,
+    NEVER_UPGRADED,
     accepts_trailers,
     check_authority,
     check_expectation,
     connect_refused,
+    is_withheld,
     list_members,
     public_trailers,
 )
+from edge.message import Request
 from edge.problem import Refusal
 from h2s.engine.session import Field, Fields
 
 from . import websocket
+from .body import ChunkedDecoder
 from .limits import IngressLimits
 
 __all__ = ["HeadParser", "RequestHead", "check_unfinished"]
 
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
-_VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(1\.[01])")
+_OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9]+(?:\.[0-9]+)?")
+_NEUTRAL_LINE = b"GET / HTTP/1.1\r\n"
+"""Stands before the fields for llhttp, in the place of a request line that it need not judge."""
+_NOT_CONNECTION_SPECIFIC = frozenset((b"content-length", b"expect"))
+"""Fields that this edge acts on: listing them in Connection cannot hide them from the app."""
 _NOTED = CONNECTION_FIELDS | {b"content-length", b"expect"}
 
 
-def check_unfinished(data: bytes, at: int, limits: IngressLimits) -> None:
-    """Raise Refusal if what begins at `at` is too large for a head, or can become none however it goes on."""
+def check_unfinished(data: bytes, at: int, limits: IngressLimits, *, checked: int = 0) -> None:
+    """Raise Refusal if what begins at `at` is too large for a head, or can become none however it goes on.
+
+    `checked` is the number of bytes from there that have passed before.
+    """
     size = len(data) - at
-    if size > limits.request_line and data.find(b"\r\n", at, at + limits.request_line + 2) < 0:
+    line_end = data.find(b"\r\n", at, at + limits.request_line + 2)
+    if size > limits.request_line and line_end < 0:
         raise Refusal(414, "target_too_long", "The request line is too long.")
     if size > limits.header_bytes:
         raise Refusal(431, "head_too_large", "The request's head is too large.")
-    if data.count(b"\n", at) != data.count(b"\r\n", at):
-        raise Refusal(400, "bad_line_end", "A line of the request's head does not end in CRLF.")
-    if not data[at : at + 1].isalpha() and data[at:] != b"\r":
+    new = at + checked
+    if data.count(b"\n", new) != data.count(b"\r\n", max(new - 1, at)):
+        raise _bad_line_end()
+    if line_end >= max(new - 1, at):
+        _split_request_line(data[at:line_end])
+    elif not checked and not data[at : at + 1].isalpha() and data[at:] != b"\r":
         raise Refusal(400, "bad_request_line", "This is not HTTP.")
 
 
@@ -76,6 +92,21 @@ class RequestHead:
         self.upgrade: bytes | None = None
         self.websocket_key = b""
 
+    def request(self, *, scheme: bytes, peer: str, started: float) -> Request:
+        """Return what the gateway gets of it."""
+        return Request(
+            method=self.method,
+            scheme=scheme,
+            authority=self.authority,
+            path=self.path,
+            fields=self.fields,
+            upgrade=self.upgrade,
+            version=self.version,
+            peer=peer,
+            started=started,
+            end_stream=not (self.chunked or self.length or self.upgrade),
+        )
+
 
 class HeadParser:
     """Parses the heads of one connection."""
@@ -98,7 +129,7 @@ class HeadParser:
         if line_end > limits.request_line:
             raise Refusal(414, "target_too_long", "The request line is too long.")
         method, target, version = _split_request_line(head[:line_end])
-        noted, kept = _sort(self._read_fields(head))
+        noted, kept = _sort(self._read_fields(head[line_end + 2 :]))
         if len(self._fields) > limits.header_fields:
             raise Refusal(431, "too_many_fields", "The request has too many fields.")
         request = RequestHead(method, version, kept)
@@ -112,10 +143,17 @@ class HeadParser:
 
     def parse_trailers(self, section: bytes) -> Fields:
         """Parse a trailer section with its empty line; return what may be forwarded. Raises Refusal."""
-        fields = self._read_fields(b"GET / HTTP/1.1\r\n" + section)
+        fields = self._read_fields(section)
         if len(fields) > self._limits.header_fields:
             raise Refusal(431, "too_many_fields", "The request has too many trailer fields.")
         return public_trailers([(name, value.rstrip(b" \t")) for name, value in fields])
+
+    def check_chunks(self, data: bytes, at: int) -> None:
+        """Raise Refusal if what there is of a chunked body is none, before anything of its request is forwarded."""
+        decoder = ChunkedDecoder(self._limits.header_bytes)
+        decoder.decode(data, at)
+        if decoder.trailers:
+            self.parse_trailers(decoder.trailers)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field from llhttp."""
@@ -129,18 +167,16 @@ class HeadParser:
         """Note whether llhttp, which knows of no body, would take another head next."""
         self._reusable = self._parser.should_keep_alive()
 
-    def _read_fields(self, head: bytes) -> Fields:
-        line_ends = head.count(b"\r\n")
-        if head.count(b"\n") != line_ends or head.count(b"\r") != line_ends:
-            raise Refusal(400, "bad_line_end", "A line of the request's head does not end in CRLF.")
+    def _read_fields(self, section: bytes) -> Fields:
+        line_ends = section.count(b"\r\n")
+        if section.count(b"\n") != line_ends or section.count(b"\r") != line_ends:
+            raise _bad_line_end()
         self._fields = []
         self._complete = self._reusable = False
         try:
-            self._parser.feed_data(head)
+            self._parser.feed_data(_NEUTRAL_LINE + section)
         except httptools.HttpParserUpgrade:
             self._reusable = False
-        except httptools.HttpParserInvalidMethodError:
-            raise Refusal(501, "unknown_method", "The request's method is not known here.") from None
         except httptools.HttpParserError as error:
             raise Refusal(400, "bad_request", f"The request's head is malformed: {error}.") from None
         finally:
@@ -151,12 +187,15 @@ class HeadParser:
         return self._fields
 
 
+def _bad_line_end() -> Refusal:
+    return Refusal(400, "bad_line_end", "A line of the request's head does not end in CRLF.")
+
+
 def _split_request_line(line: bytes) -> tuple[bytes, bytes, str]:
-    parts = line.split(b" ")
-    version = parts[-1]
-    if len(parts) == 3 and version in _VERSIONS:
-        return parts[0], parts[1], _VERSIONS[version]
-    if re.fullmatch(rb"HTTP/\d+(\.\d+)?", version) and version not in _VERSIONS:
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is not None:
+        return match[1], match[2], "1.1" if match[3] == b"1.1" else "1.0"
+    if _OTHER_VERSION.fullmatch(line) and not line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
         raise Refusal(
             505, "http_version", "The versions spoken here are HTTP/1.0 and HTTP/1.1, and HTTP/2 over TLS."
         )
@@ -176,7 +215,7 @@ def _sort(fields: Fields) -> tuple[dict[bytes, list[bytes]], Fields]:
             noted.setdefault(name, []).append(value)
             if name not in CONNECTION_FIELDS:
                 kept.append(field)
-        elif not name.startswith(RESERVED_PREFIX):
+        elif not is_withheld(name):
             kept.append(field)
     return noted, kept
 
@@ -190,7 +229,7 @@ def _set_framing(request: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
             raise Refusal(
                 400, "bad_framing", "Transfer-Encoding goes with neither Content-Length nor HTTP/1.0."
             )
-        if list_members(codings) != [b"chunked"]:
+        if len(codings) != 1 or codings[0].lower() != b"chunked":
             raise Refusal(501, "transfer_coding", "The only transfer coding understood here is chunked.")
         request.chunked = True
     elif lengths is not None:
@@ -227,7 +266,7 @@ def _apply(request: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
     """Act on Connection, TE, Expect and Upgrade."""
     options = list_members(noted.get(b"connection", []))
     if options:
-        listed = frozenset(options)
+        listed = frozenset(options) - _NOT_CONNECTION_SPECIFIC
         request.fields = [field for field in request.fields if field[0] not in listed]
         if b"close" in listed:
             request.keep_alive = False
@@ -247,9 +286,9 @@ def _apply(request: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
 def _set_upgrade(request: RequestHead, offers: list[bytes]) -> None:
     """Take the first protocol offered that may be upgraded to; without one the request is an ordinary one.
 
-    HTTP/2 is spoken over TLS only, and an offer in HTTP/1.0 is to be ignored (RFC 9110 §7.8).
+    An offer in HTTP/1.0 is to be ignored (RFC 9110 §7.8).
     """
-    protocols = [protocol for protocol in list_members(offers) if protocol != b"h2c"]
+    protocols = [protocol for protocol in list_members(offers) if protocol not in NEVER_UPGRADED]
     if not protocols or request.version == "1.0" or request.method != b"GET":
         return
     if request.chunked or request.length:

@@ -11,15 +11,16 @@ it may take is the state of reading:
 A pipelined request waits unparsed until the response before it has ended, and above `max_pipeline` unread bytes reading
 stops. Apart from that, reading never stops during a response, so a client that leaves is noticed at once.
 
-There is one deadline a connection: for the head, the next piece of a body, the next request, or the client's goodbye.
+There is one deadline a connection: for the head, the next request, or the client's goodbye. In a body and in a tunnel
+it is a look at what has moved since the last one: a body has to keep to `body_rate`, a tunnel must not lie still.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from enum import Enum
 
-from edge.message import Request
 from edge.problem import Refusal
 from h2s.engine.session import Fields
 
@@ -73,6 +74,7 @@ class Http1Connection(Wire, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client."""
+        self._received += len(data)
         reading = self._reading
         if reading is Reading.LINGER or reading is Reading.CLOSED:
             self._throw_away(len(data))
@@ -81,10 +83,6 @@ class Http1Connection(Wire, asyncio.Protocol):
             data = self._input[self._at :] + data
         self._input = data
         self._at = 0
-        if reading is Reading.BODY:
-            self._deadline.set(self._loop.time() + self._limits.body_timeout)
-        elif self._end_sent:
-            self._deadline.set(self._loop.time() + self._limits.idle_timeout)
         self.advance()
 
     def eof_received(self) -> bool:
@@ -99,7 +97,7 @@ class Http1Connection(Wire, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up after the connection's end, whoever caused it."""
         self._client_gone()
-        self._deadline.cancel()
+        self._stop_timers()
         self.context.connections.discard(self)
 
     def resume_writing(self) -> None:
@@ -146,6 +144,7 @@ class Http1Connection(Wire, asyncio.Protocol):
     def start_tunnel(self) -> None:
         """Pass on what follows the upgrade as it comes."""
         self._reading = Reading.TUNNEL
+        self._watch(self._limits.tunnel_timeout)
         self.advance()
 
     def pause_request(self, exchange: Http1Exchange) -> None:
@@ -161,7 +160,7 @@ class Http1Connection(Wire, asyncio.Protocol):
         if exchange is self._exchange and self._paused:
             self._paused = False
             if self._reading is Reading.BODY:
-                self._deadline.set(self._loop.time() + self._limits.body_timeout)
+                self._watch(self._limits.body_timeout)
             self.advance()
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -203,12 +202,14 @@ class Http1Connection(Wire, asyncio.Protocol):
         end = data.find(b"\r\n\r\n", at + max(self._scanned - 3, 0)) + 4
         try:
             if end < 4:
-                check_unfinished(data, at, self._limits)
+                check_unfinished(data, at, self._limits, checked=self._scanned)
                 self._wait_for_head(len(data) - at)
                 return False
             self._at = end
             self._scanned = 0
             head = self._parser.parse(data if at == 0 and end == len(data) else data[at:end])
+            if head.chunked:
+                self._parser.check_chunks(data, end)
         except Refusal as refusal:
             self._refuse(refusal)
             return False
@@ -218,35 +219,23 @@ class Http1Connection(Wire, asyncio.Protocol):
     def _wait_for_head(self, size: int) -> None:
         self._scanned = size
         if not self._head_started:
-            self._head_started = self._loop.time()
-            self._deadline.set(self._head_started + self._limits.head_timeout)
+            self._head_started = time.monotonic()
+            self._deadline.set(self._loop.time() + self._limits.head_timeout)
 
     def _begin(self, head: RequestHead) -> None:
         """Hand a request to the gateway."""
-        now = self._loop.time()
-        started = self._head_started or now
+        started = self._head_started or time.monotonic()
         self._head_started = 0.0
         self._deadline.clear()
         if head.chunked or head.length:
             most = self._limits.header_bytes
             self._decoder = ChunkedDecoder(most) if head.chunked else LengthDecoder(head.length)
             self._reading = Reading.BODY
-            self._deadline.set(now + self._limits.body_timeout)
+            self._watch(self._limits.body_timeout, unread=len(self._input) - self._at)
         else:
             self._reading = Reading.HELD
         self._exchange = exchange = Http1Exchange(self, head)
-        request = Request(
-            method=head.method,
-            scheme=self._scheme,
-            authority=head.authority,
-            path=head.path,
-            fields=head.fields,
-            upgrade=head.upgrade,
-            version=head.version,
-            peer=self._peer,
-            started=started,
-            end_stream=self._reading is Reading.HELD and head.upgrade is None,
-        )
+        request = head.request(scheme=self._scheme, peer=self.peer, started=started)
         exchange.inbound = self.context.gateway.begin(request, exchange)
 
     def _read_body(self) -> bool:
@@ -342,7 +331,7 @@ class Http1Connection(Wire, asyncio.Protocol):
             self._flush()
             if self._transport.can_write_eof() and not self._end_passed:
                 self._transport.write_eof()
-                self._deadline.set(self._loop.time() + self._limits.idle_timeout)
+                self._watch(self._limits.idle_timeout)
                 return True
         elif not self._end_passed:
             return False
@@ -367,7 +356,7 @@ class Http1Connection(Wire, asyncio.Protocol):
         if exchange is not None and exchange.head_sent:
             self.abort()
             return
-        self._out.append(response.encode_refusal(refusal, self.context.date()))
+        self.write(response.encode_refusal(refusal, self.context.date()))
         self._linger()
 
     def _linger(self) -> None:
@@ -390,11 +379,22 @@ class Http1Connection(Wire, asyncio.Protocol):
     def on_deadline(self) -> None:
         """Let go of a client that took too long."""
         reading = self._reading
+        limits = self._limits
         if reading is Reading.DISCARD or (reading is Reading.HEAD and not self._head_started):
             self._linger()
+        elif reading is Reading.BODY and self._moved >= self._least_of_body():
+            self._watch(limits.body_timeout)
         elif reading is Reading.HEAD or reading is Reading.BODY:
             self._refuse(Refusal(408, "timeout", "The request did not come in time."))
         elif reading is Reading.LINGER:
             self._end_lingering()
+        elif reading is Reading.TUNNEL and self._moved:
+            self._watch(limits.idle_timeout if self._end_sent else limits.tunnel_timeout)
         else:
             self.abort()
+
+    def _least_of_body(self) -> float:
+        """Return how many bytes have to move in `body_timeout`; a client that is answered already has more time."""
+        if self._exchange is not None and self._exchange.head_sent:
+            return 1
+        return max(1, self._limits.body_rate * self._limits.body_timeout)

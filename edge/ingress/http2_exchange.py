@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from edge.fieldset import (
     CONNECTION_FIELDS,
-    RESERVED_PREFIX,
+    NEVER_UPGRADED,
     check_authority,
     check_expectation,
     connect_refused,
+    is_withheld,
     public_trailers,
 )
 from edge.message import Inbound, Request
@@ -51,7 +52,7 @@ def understand(
         elif name == b"expect":
             check_expectation(value)
             kept.append(field)
-        elif name == b"te" or (name not in CONNECTION_FIELDS and not name.startswith(RESERVED_PREFIX)):
+        elif name == b"te" or (name not in CONNECTION_FIELDS and not is_withheld(name)):
             kept.append(field)
     if cookies:
         kept.append((b"cookie", b"; ".join(cookies)))
@@ -59,6 +60,8 @@ def understand(
     protocol = pseudo.get(b":protocol")
     if method == b"CONNECT" and protocol is None:
         raise connect_refused()
+    if protocol is not None and protocol.lower() in NEVER_UPGRADED:
+        raise Refusal(501, "unknown_protocol", "This protocol is not spoken here.")
     authority = pseudo.get(b":authority", host)
     check_authority(authority)
     if host and host.lower() != authority.lower():

@@ -9,8 +9,12 @@ __all__ = ["IngressLimits"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressLimits:
-    """Bounds on one public connection. Sizes are in bytes, times in seconds."""
+    """Bounds on public connections. Sizes are in bytes, times in seconds."""
 
+    max_connections: int = 16_384
+    """Connections open at once, handshakes included; one more is answered with 503 (TLS: closed) at once."""
+    max_connections_per_address: int = 1024
+    """The same for one client address; of IPv6 addresses the first 64 bits count."""
     request_line: int = 16 * 1024
     """Longest HTTP/1.1 request line; above it 414."""
     header_bytes: int = 64 * 1024
@@ -26,7 +30,11 @@ class IngressLimits:
     idle_timeout: float = 75.0
     """How long a connection without a request is kept."""
     body_timeout: float = 60.0
-    """Longest pause of a client in a request's body; 408."""
+    """A client that sends nothing of a request's body for this long, and at the most for twice as long, is cut; 408."""
+    body_rate: int = 240
+    """Bytes a second that a client has to send of a body, on average over `body_timeout`, until the response begins."""
+    tunnel_timeout: float = 3600.0
+    """An upgraded connection on which nothing moves for this long, and at the most for twice as long, is closed."""
     linger_timeout: float = 2.0
     """How long a client has to read the last response and close before the edge does."""
     handshake_timeout: float = 10.0
@@ -44,7 +52,7 @@ class IngressLimits:
     overhead_burst: int = 1000
     """Such frames in one go."""
     stall_timeout: float = 60.0
-    """An HTTP/2 client that takes less than `stall_bytes` of a waiting response for this long, and at the most for
-    twice as long, loses it."""
+    """A client that takes less than `stall_bytes` of a waiting response for this long, and at the most for twice as
+    long, loses it."""
     stall_bytes: int = 1024
     """What counts as taking some of a response."""

@@ -3,6 +3,9 @@
 The listening socket is this module's own rather than asyncio's server, because of how it ends. Closing a listening
 socket makes the kernel reset the connections that wait in its backlog, whose clients take them for accepted. So the
 last act before closing is to accept what is there.
+
+A connection beyond the limits, of all or of its address, is accepted and closed in the same breath, without TLS with a
+503 that costs no more than the bytes of it. A handshake counts as a connection.
 """
 
 from __future__ import annotations
@@ -12,17 +15,25 @@ import contextlib
 import errno
 import socket
 import ssl
+import sys
+from functools import partial
 from os import PathLike
-from typing import cast
+from typing import Any, cast
+
+import structlog
 
 from edge.message import Gateway
+from edge.problem import Refusal
 
 from .context import Context
 from .http1 import Http1Connection
 from .http2 import Http2Connection
 from .limits import IngressLimits
+from .response import encode_refusal
 
 __all__ = ["Ingress", "public_ssl_context"]
+
+log: Any = structlog.get_logger("edge")
 
 BACKLOG = 4096
 ACCEPTS_PER_TURN = 64
@@ -32,6 +43,10 @@ ACCEPT_PAUSE = 1.0
 IDLE_CHANCE = 1.0
 """Seconds that a draining ingress leaves idle connections for a request already on its way."""
 DRAIN_POLL = 0.05
+MAX_UNSENT = 64 * 1024
+"""Bytes that a socket takes beyond what is on its way to the client."""
+COMPLAINT_INTERVAL = 10.0
+"""Seconds between two lines in the log about connections that were turned away."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -59,6 +74,8 @@ class Ingress:
         self._listening: list[socket.socket] = []
         self._handshakes: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
+        self._turned_away = 0
+        self._complained = -COMPLAINT_INTERVAL
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -100,12 +117,12 @@ class Ingress:
         deadline = loop.time() + timeout
         self._stop_listening()
         self._context.draining = True
-        for connection in list(self._context.connections):
+        for connection in self._context.connections:
             connection.begin_drain()
         idle_until = min(deadline, loop.time() + IDLE_CHANCE)
         while self.connections and (now := loop.time()) < deadline:
             if now >= idle_until:
-                for connection in list(self._context.connections):
+                for connection in self._context.connections:
                     connection.close_idle()
             await asyncio.sleep(DRAIN_POLL)
         await self.close()
@@ -116,7 +133,7 @@ class Ingress:
         for task in list(self._handshakes):
             task.cancel()
         await asyncio.gather(*self._handshakes, return_exceptions=True)
-        for connection in list(self._context.connections):
+        for connection in self._context.connections:
             connection.abort()
 
     # -- accepting ------------------------------------------------------------------------------------------------
@@ -142,7 +159,7 @@ class Ingress:
         loop = asyncio.get_running_loop()
         for _ in range(most):
             try:
-                sock, _ = listening.accept()
+                sock, peername = listening.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionAbortedError:
@@ -153,11 +170,42 @@ class Ingress:
                     return
                 raise
             sock.setblocking(False)
-            if sock.family in (socket.AF_INET, socket.AF_INET6):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            address = str(peername[0])
+            if not self._has_room(address):
+                self._turn_away(sock, address)
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _bound_unsent(sock)
+            self._context.connections.census.enter(address)
             task = loop.create_task(self._take(sock))
             self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            task.add_done_callback(partial(self._on_taken, address))
+
+    def _on_taken(self, address: str, task: asyncio.Task[None]) -> None:
+        """Count a handshake no more; what came of it is counted by itself."""
+        self._handshakes.discard(task)
+        self._context.connections.census.leave(address)
+
+    def _has_room(self, address: str) -> bool:
+        limits = self._context.limits
+        census = self._context.connections.census
+        return (
+            census.total < limits.max_connections and census.of(address) < limits.max_connections_per_address
+        )
+
+    def _turn_away(self, sock: socket.socket, address: str) -> None:
+        """Close a connection that is one too many; a client without TLS hears why."""
+        self._turned_away += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._complained >= COMPLAINT_INTERVAL:
+            self._complained = now
+            log.warning("public connections turned away", count=self._turned_away, last=address)
+        with contextlib.suppress(OSError), sock:
+            if self._ssl_context is None:
+                sock.send(encode_refusal(_too_many(), self._context.date()))
+                sock.shutdown(socket.SHUT_WR)
+                # What the client has sent by now has to be read, or closing would reset the connection.
+                sock.recv(self._context.limits.header_bytes)
 
     def _pause_accepting(self) -> None:
         """Leave the connections in the backlog until there may be file descriptors again."""
@@ -206,6 +254,21 @@ class _Negotiation(asyncio.Protocol):
             protocol = Http1Connection(self._context)
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
+
+
+def _too_many() -> Refusal:
+    detail = "There are too many connections, in all or from this address."
+    return Refusal(503, "too_many_connections", detail, fields=[(b"retry-after", b"1")])
+
+
+def _bound_unsent(sock: socket.socket) -> None:
+    """Let the kernel take little that it cannot send yet, where it knows how.
+
+    Else it takes megabytes for a client that does not read: memory that nobody counts, and a window in the tunnel that
+    grows for a reader who is slow.
+    """
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
 
 
 def _listen(family: int, address: object, *, reuse_port: bool) -> socket.socket:

@@ -1,5 +1,9 @@
 """The transport of a public HTTP/1.1 connection: collected writes, flow control, and the ways to end.
 
+A client that does not read has its connection reset: while writing is paused it is looked, each `stall_timeout`,
+whether at least `stall_bytes` have been taken meanwhile. Taken is what its end has acknowledged: the kernel alone holds
+megabytes, and says nothing before it is rid of a third of them.
+
 A connection that this side ends lingers: it sends its end and throws away what still comes until the client has closed
 too. Closing at once would have the kernel reset it, and the client might never see the last response. TLS knows no
 half-close; there its shutdown does as well, unless the client is still sending and has to read first.
@@ -8,8 +12,11 @@ half-close; there its shutdown does as well, unless the client is still sending 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import socket
 import struct
+import termios
 from typing import cast
 
 from .context import Context
@@ -19,6 +26,7 @@ __all__ = ["Wire"]
 
 FLUSH_SIZE = 64 * 1024
 """Bytes collected for one write; less is written when the turn of the loop ends."""
+_INT = struct.Struct("i")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -31,19 +39,29 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._scheme = b"http"
-        self._peer = ""
+        self.peer = ""
+        """The client's address."""
         self._out: list[bytes] = []
         self._out_size = 0
         self._flush_scheduled = False
         self._holding = False
         self._writable = True
         self._reading_paused = False
-        self._unwritten = 0
+        self._left_unread = 0
         self._budget = 0
+        self._received = 0
+        self._written = 0
+        self._seen = 0
+        self._taken = 0
+        self._stall_timer: asyncio.TimerHandle | None = None
         self._deadline = Deadline(self._loop, self.on_deadline)
 
     def on_deadline(self) -> None:
         """Do what the deadline was set for."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """End the connection at once."""
         raise NotImplementedError
 
     def write(self, *parts: bytes) -> bool:
@@ -58,8 +76,23 @@ class Wire:
         return self._writable
 
     def pause_writing(self) -> None:
-        """Note that the client does not read fast enough."""
+        """Note that the client does not read fast enough, and see to it that it reads at all."""
         self._writable = False
+        if self._stall_timer is None:
+            self._await_stall()
+
+    def _await_stall(self) -> None:
+        self._taken = self._written - self._unread()
+        self._stall_timer = self._loop.call_later(self._limits.stall_timeout, self._look_for_stall)
+
+    def _look_for_stall(self) -> None:
+        self._stall_timer = None
+        if self._writable:
+            return
+        if self._written - self._unread() - self._taken < self._limits.stall_bytes:
+            self.abort()
+        else:
+            self._await_stall()
 
     def _start(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -67,16 +100,43 @@ class Wire:
             self._scheme = b"https"
         peername = transport.get_extra_info("peername")
         if isinstance(peername, tuple):
-            self._peer = str(peername[0])
+            self.peer = str(peername[0])
 
     def _flush(self) -> None:
         self._flush_scheduled = False
         out = self._out
         if out:
             if not self._transport.is_closing():
+                self._written += self._out_size
                 self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
             self._out_size = 0
+
+    @property
+    def _moved(self) -> int:
+        """Bytes that came or went since `_watch` was called."""
+        return self._received + self._written - self._seen
+
+    def _watch(self, timeout: float, *, unread: int = 0) -> None:
+        """Have `on_deadline` called in `timeout` seconds; `unread` bytes that have come already count as moved."""
+        self._seen = self._received + self._written - unread
+        self._deadline.set(self._loop.time() + timeout)
+
+    def _unread(self) -> int:
+        """Return how many bytes have been written and not yet been acknowledged by the client's end."""
+        transport = self._transport
+        sock = transport.get_extra_info("socket")
+        in_kernel = 0
+        if sock is not None and sock.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                (in_kernel,) = _INT.unpack(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(_INT.size)))
+        return transport.get_write_buffer_size() + in_kernel
+
+    def _stop_timers(self) -> None:
+        self._deadline.cancel()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def _pause_reading(self, paused: bool) -> None:
         """Have the transport read, or not."""
@@ -108,7 +168,7 @@ class Wire:
         elif not unread:
             transport.close()
         self._pause_reading(False)
-        self._unwritten = transport.get_write_buffer_size()
+        self._left_unread = self._unread()
         self._deadline.set(self._loop.time() + self._limits.linger_timeout)
 
     def _throw_away(self, size: int) -> None:
@@ -118,9 +178,9 @@ class Wire:
 
     def _end_lingering(self) -> None:
         """Give up on a client that does not close, but not while it still reads."""
-        unwritten = self._transport.get_write_buffer_size()
-        if 0 < unwritten < self._unwritten:
-            self._unwritten = unwritten
+        unread = self._unread()
+        if 0 < unread < self._left_unread:
+            self._left_unread = unread
             self._deadline.set(self._loop.time() + self._limits.linger_timeout)
         else:
             self._reset()

@@ -8,6 +8,7 @@ import typer
 
 from app.command import edge
 from app.config import EdgeSettings
+from app.limits import PublicLimits
 from backplane.cli.program import run
 
 OPTIONS = {
@@ -17,17 +18,25 @@ OPTIONS = {
 }
 
 
-def test_every_setting_has_a_flag_of_its_name() -> None:
+LIMITS_WITH_A_FLAG = {
+    "public_max_connections",
+    "public_max_connections_per_address",
+    "public_idle_timeout",
+}
+FLAGS = EdgeSettings.model_fields.keys() - PublicLimits.model_fields.keys() | LIMITS_WITH_A_FLAG
+
+
+def test_every_setting_but_most_limits_has_a_flag_of_its_name() -> None:
     program = typer.Typer(add_completion=False)
     program.command()(edge)
     flags = {parameter.opts[0] for parameter in typer.main.get_command(program).params}
-    expected = {"--" + key.replace("_", "-") for key in EdgeSettings.model_fields}
+    expected = {"--" + key.replace("_", "-") for key in FLAGS}
     assert flags == expected | {"--config"}
 
 
 def test_help_shows_the_real_defaults() -> None:
     settings = EdgeSettings()
-    for key in EdgeSettings.model_fields.keys() - {"identity_dir", "advertise"}:
+    for key in FLAGS - {"identity_dir", "advertise"}:
         shown = OPTIONS[key].show_default
         value = getattr(settings, key)
         if value in (None, ""):

@@ -59,9 +59,8 @@ def test_fields_arrive_in_order_with_their_octets(site: Site) -> None:
         "X-One:   spaced  out\t",
         "X-Three: caf\xe9 \x80\xff",
         "x-one: 3, 4",
-        "X_Under: 5",
     ]
-    fields = [field for field in seen_by_app(site, *lines) if field[0][0:2] in ("x-", "x_")]
+    fields = [field for field in seen_by_app(site, *lines) if field[0].startswith("x-")]
     kept = [field for field in fields if not field[0].startswith(("x-forwarded", "x-request"))]
     assert kept == [
         ["x-one", "1"],
@@ -69,7 +68,6 @@ def test_fields_arrive_in_order_with_their_octets(site: Site) -> None:
         ["x-one", "spaced  out"],
         ["x-three", "caf\xe9 \x80\xff"],
         ["x-one", "3, 4"],
-        ["x_under", "5"],
     ]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 
 import pytest
 
-from agent.upstream import Service, UpstreamTimes
+from agent.upstream import Service, Upstream, UpstreamTimes
 
 from .conftest import (
     HELLO,
     OK,
+    TIMEOUT,
     Handler,
     Server,
     against,
@@ -159,3 +162,47 @@ def test_second_failure_is_final() -> None:
         assert server.connections == 2
 
     against(handler, test)
+
+
+def test_connection_with_something_in_the_kernel_is_not_lent_again() -> None:
+    go, sent = threading.Event(), threading.Event()
+
+    async def test(service: Service) -> None:
+        first, _ = start(service)
+        await first.over()
+        assert len(service.pools[0].idle) == 1
+        go.set()
+        assert sent.wait(TIMEOUT)  # The loop stands still, so it has not read what came.
+        second, _ = start(service)
+        await second.over()
+        assert second.body == b"hello"
+
+    async def run() -> None:
+        service = Service("web", [Upstream(f"http://127.0.0.1:{listener.getsockname()[1]}")])
+        try:
+            await test(service)
+        finally:
+            await service.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_twice, args=(listener, go, sent))
+        thread.start()
+        with asyncio.Runner(loop_factory=Server.new_loop) as runner:
+            runner.run(run())
+        thread.join()
+
+
+def answer_twice(listener: socket.socket, go: threading.Event, sent: threading.Event) -> None:
+    """Answer a request, and again without one when `go` is set; then answer on the next connection."""
+    first, _ = listener.accept()
+    with first:
+        first.recv(65536)
+        first.sendall(HELLO)
+        go.wait(TIMEOUT)
+        first.sendall(OK + b"Content-Length: 4\r\n\r\nevil")
+        sent.set()
+        second, _ = listener.accept()
+        with second:
+            second.recv(65536)
+            second.sendall(HELLO)
+            second.recv(65536)

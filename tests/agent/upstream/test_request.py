@@ -200,3 +200,9 @@ def test_other_upgrade_has_no_key_and_a_raw_body() -> None:
 def test_protocol_that_is_no_token_is_refused() -> None:
     with pytest.raises(MalformedRequest):
         encode_request(connect(b"a\r\nb: c"), end_stream=False, host=b"u")
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"H2C", b"h2"])
+def test_nobody_upgrades_to_http2_at_the_upstream(protocol: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        encode_request(connect(protocol), end_stream=False, host=b"x")

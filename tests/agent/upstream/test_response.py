@@ -140,10 +140,10 @@ def test_surplus_spoils_the_connection_but_not_the_response(response: bytes, sur
     assert not reader.reusable
 
 
-@pytest.mark.parametrize("status", [b"204", b"304"])
-def test_bodiless_status_has_no_length_and_ends_with_its_head(status: bytes) -> None:
+@pytest.mark.parametrize(("status", "kept"), [(b"204", []), (b"304", [(b"content-length", b"5")])])
+def test_bodiless_status_ends_with_its_head_and_only_a_304_has_a_length(status: bytes, kept: Fields) -> None:
     events, reader = read(b"HTTP/1.1 " + status + b" x\r\nContent-Length: 5\r\nEtag: e\r\n\r\n")
-    assert events == [Head([(b":status", status), (b"etag", b"e")], True)]
+    assert events == [Head([(b":status", status), *kept, (b"etag", b"e")], True)]
     assert reader.reusable
 
 
@@ -179,6 +179,7 @@ def test_framed_response_is_not_ended_by_the_connection(response: bytes) -> None
         (OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding"),
         (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n", "transfer-encoding"),
         (OK + b"Transfer-Encoding: gzip\r\n\r\n", "transfer-encoding"),
+        (OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "transfer-encoding"),
         (CHUNKED + b"zz\r\n", "chunk size"),
     ],
 )

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.ingress import IngressLimits
+from edge.ingress.head import HeadParser, check_unfinished
 from edge.message import Request
+from edge.problem import Refusal
 
 from .harness import Exchange, FakeGateway, eventually, nothing, site
 
@@ -104,7 +106,11 @@ P = b"POST / HTTP/1.1\r\n" + HOST
         (b"GET / HTTP/1.2\r\n" + HOST + b"\r\n", 505, "http_version"),
         (b"GET / HTTP/0.9\r\n\r\n", 505, "http_version"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http_version"),
-        (b"FOO / HTTP/1.1\r\n" + HOST + b"\r\n", 501, "unknown_method"),
+        (b"F(O / HTTP/1.1\r\n" + HOST + b"\r\n", 400, "bad_request_line"),
+        (b"GET /\r\n", 400, "bad_request_line"),
+        (b"GET / HTTP/3.7\r\n", 505, "http_version"),
+        (b"GET / HTTP/1.1\r\nHost: x\n", 400, "bad_line_end"),
+        (P + b"Transfer-Encoding: ,chunked\r\n\r\n", 501, "transfer_coding"),
         (b"CONNECT app.example:443 HTTP/1.1\r\n" + HOST + b"\r\n", 405, "connect_refused"),
         (G + b"A : b\r\n\r\n", 400, "bad_request"),
         (G + b"A: b\r\n c\r\n\r\n", 400, "bad_request"),
@@ -290,5 +296,89 @@ def test_idle_connection_is_closed_after_its_time() -> None:
         async with site(limits=IngressLimits(idle_timeout=0.05)) as served:
             answer = await served.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert answer == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+
+    asyncio.run(run())
+
+
+def test_a_method_that_nobody_knows_is_handed_over() -> None:
+    assert request_of(b"BREW / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n").method == b"BREW"
+
+
+def test_names_with_underscores_are_dropped_from_heads_and_trailers() -> None:
+    octets = (
+        P
+        + b"Connection: close\r\nTransfer-Encoding: chunked\r\nX_A: 1\r\nX-B: 2_2\r\n\r\n0\r\nY_A: 1\r\nY-B: 2\r\n\r\n"
+    )
+    _, [exchange] = ask(octets)
+    assert exchange.request.fields == [(b"x-b", b"2_2")]
+    assert exchange.trailers == [(b"y-b", b"2")]
+
+
+@pytest.mark.parametrize("body", [b"xyz\r\n", b"1\r\nxx\r\n", b"0\r\nA : b\r\n\r\n"])
+def test_bad_chunks_that_come_with_the_head_keep_it_from_the_gateway(body: bytes) -> None:
+    answer, exchanges = ask(P + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert exchanges == []
+
+
+@given(st.lists(st.integers(1, 60), max_size=12))
+def test_any_split_of_a_head_is_judged_the_same_way(sizes: list[int]) -> None:
+    good = G + b"A: b\r\nC: d\r\n\r\n"
+    for octets, bad in (
+        (good, False),
+        (good.replace(b"b\r\n", b"b\n"), True),
+        (good[1:].replace(b"1.1", b"x"), True),
+    ):
+        assert refused(octets, sizes) is bad
+
+
+def refused(octets: bytes, sizes: list[int]) -> bool:
+    """Whether a head that comes in pieces of these sizes is refused before its end, or at it."""
+    limits, checked = IngressLimits(), 0
+    try:
+        for end in itertools.accumulate(sizes):
+            if end < len(octets):
+                check_unfinished(octets[:end], 0, limits, checked=checked)
+                checked = end
+        HeadParser(limits).parse(octets)
+    except Refusal:
+        return True
+    return False
+
+
+# -- slow clients --------------------------------------------------------------------------------------------------
+
+
+def test_body_slower_than_the_rate_is_refused() -> None:
+    async def run() -> None:
+        async with site(limits=IngressLimits(body_timeout=0.1, body_rate=1000)) as served:
+            client = await served.connect()
+            client.send(b"POST / HTTP/1.1", b"Host: x", b"Content-Length: 100000", b"")
+            answer = asyncio.create_task(client.read_all())
+            while not answer.done():
+                client.writer.write(b"x")
+                await asyncio.sleep(0.02)
+            assert answer.result().startswith(b"HTTP/1.1 408 ")
+
+    asyncio.run(run())
+
+
+def test_body_may_take_its_time_once_the_response_has_begun() -> None:
+    def begin(exchange: Exchange) -> None:
+        exchange.downstream.send_head(200, [], end_stream=False)
+
+    def end(exchange: Exchange) -> None:
+        exchange.downstream.send_data(exchange.body, end_stream=True)
+
+    async def run() -> None:
+        limits = IngressLimits(body_timeout=0.1, body_rate=100_000)
+        async with site(FakeGateway(on_begin=begin, on_end=end), limits=limits) as served:
+            client = await served.connect()
+            client.send(b"POST / HTTP/1.1", b"Host: x", b"Content-Length: 10", b"")
+            for _ in range(10):
+                client.writer.write(b"x")
+                await asyncio.sleep(0.03)
+            await client.read_head()
+            assert await client.read(20) == b"a\r\nxxxxxxxxxx\r\n0\r\n\r\n"
 
     asyncio.run(run())

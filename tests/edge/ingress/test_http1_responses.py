@@ -306,3 +306,23 @@ def test_stopping_edge_says_close() -> None:
             return await served.ask(GET + b"\r\n")
 
     assert asyncio.run(run()) == (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello")
+
+
+def test_response_that_is_not_read_is_cut_and_one_that_is_read_slowly_is_not() -> None:
+    size = 16 * 1024 * 1024
+    gateway = FakeGateway(on_end=replies(200, [(b"content-length", b"%d" % size)], b"x" * size))
+
+    async def run() -> None:
+        async with site(gateway, limits=IngressLimits(stall_timeout=0.2)) as served:
+            reader, idler = await served.connect(), await served.connect()
+            for client in (reader, idler):
+                client.writer.write(GET + b"\r\n")
+                await client.read_head()
+            idler.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            left = size
+            while left:
+                left -= len(await reader.reader.read(min(left, 65536 if left > size // 2 else left)))
+                await asyncio.sleep(0.005 if left > size // 2 else 0)
+            await eventually(lambda: served.ingress.connections == 1)
+
+    asyncio.run(run())

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from edge.ingress import IngressLimits
+
 from .harness import Client, FakeGateway, Site, eventually, nothing, site
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -108,5 +110,24 @@ def test_h2c_is_neither_forwarded_nor_honoured(body: bytes) -> None:
             assert posted.request.upgrade is None
             assert posted.request.fields == [(b"content-length", b"%d" % len(body))]
             assert posted.body == body
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("active", ["client", "server", "nobody"])
+def test_tunnel_on_which_nothing_moves_is_closed(active: str) -> None:
+    async def run() -> None:
+        limits = IngressLimits(tunnel_timeout=0.1)
+        async with site(FakeGateway(on_end=nothing), limits=limits) as served:
+            client = await upgraded(served)
+            if active != "nobody":
+                for _ in range(20):
+                    if active == "client":
+                        client.writer.write(b"x")
+                    else:
+                        served.last.downstream.send_data(b"x", end_stream=False)
+                    await asyncio.sleep(0.02)
+                assert served.last.gone == 0
+            await eventually(lambda: served.last.gone == 1)
 
     asyncio.run(run())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 
-from edge.ingress import Ingress
+import pytest
+
+from edge.ingress import Ingress, IngressLimits
 
 from .harness import FakeGateway, eventually, nothing, site
 
@@ -97,5 +100,42 @@ def test_port_can_be_shared() -> None:
         assert await second.start(host, port, reuse_port=True) == (host, port)
         await first.close()
         await second.close()
+
+    asyncio.run(run())
+
+
+def test_connection_of_an_address_that_has_too_many_is_answered_and_closed_at_once() -> None:
+    async def run() -> None:
+        async with site(limits=IngressLimits(max_connections_per_address=2)) as served:
+            kept = [await served.connect() for _ in range(2)]
+            for client in kept:
+                client.writer.write(GET)
+                await client.read_head()
+            answer = await served.ask(GET)
+            assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+            assert b"\r\nretry-after: 1\r\n" in answer
+            assert b"\r\nconnection: close\r\n" in answer
+            assert len(served.gateway.exchanges) == 2
+            kept[0].reset()
+            await eventually(lambda: served.ingress.connections == 1)
+            client = await served.connect()
+            client.writer.write(GET)
+            assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
+
+    asyncio.run(run())
+
+
+def test_connection_beyond_those_in_all_is_closed_before_its_handshake(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    async def run() -> None:
+        async with site(limits=IngressLimits(max_connections=1), ssl_context=server_context) as served:
+            silent = socket.create_connection(("127.0.0.1", served.port))
+            await eventually(lambda: served.ingress.connections == 1)
+            with pytest.raises((ConnectionError, ssl.SSLError)):
+                await served.connect(client_context)
+            silent.close()
+            await eventually(lambda: served.ingress.connections == 0)
+            await served.connect(client_context)
 
     asyncio.run(run())

@@ -1,0 +1,61 @@
+"""What public clients may take of an edge, as settings: each limit of `edge.ingress` under its name with `public_`.
+
+Three of them are flags as well; all are keys of the file and variables (`BACKPLANE_PUBLIC_HEAD_TIMEOUT`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated
+
+from pydantic import Field
+
+from backplane.cli.settings import Settings
+from edge.ingress import IngressLimits
+
+__all__ = ["LIMIT_PREFIX", "PublicLimits"]
+
+LIMIT_PREFIX = "public_"
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=1, le=64 * 1024 * 1024)]
+HeadBytes = Annotated[int, Field(ge=256, le=64 * 1024)]
+"""Above this an agent may refuse the head, with what the edge adds to it (docs/protocol.md, §5)."""
+HeadFields = Annotated[int, Field(ge=8, le=512)]
+
+_DEFAULTS = IngressLimits()
+
+
+class PublicLimits(Settings):
+    """Bounds on public connections; `IngressLimits` says what each means. Sizes are in bytes, times in seconds."""
+
+    public_max_connections: Count = _DEFAULTS.max_connections
+    public_max_connections_per_address: Count = _DEFAULTS.max_connections_per_address
+    public_request_line: HeadBytes = _DEFAULTS.request_line
+    public_header_bytes: HeadBytes = _DEFAULTS.header_bytes
+    public_header_fields: HeadFields = _DEFAULTS.header_fields
+    public_max_pipeline: Bytes = _DEFAULTS.max_pipeline
+    public_discard: Bytes = _DEFAULTS.discard
+    public_head_timeout: Seconds = _DEFAULTS.head_timeout
+    public_idle_timeout: Seconds = _DEFAULTS.idle_timeout
+    public_body_timeout: Seconds = _DEFAULTS.body_timeout
+    public_body_rate: Annotated[int, Field(ge=0, le=1_000_000)] = _DEFAULTS.body_rate
+    public_tunnel_timeout: Seconds = _DEFAULTS.tunnel_timeout
+    public_linger_timeout: Seconds = _DEFAULTS.linger_timeout
+    public_handshake_timeout: Seconds = _DEFAULTS.handshake_timeout
+    public_concurrent_streams: Count = _DEFAULTS.concurrent_streams
+    public_resets_per_second: Rate = _DEFAULTS.resets_per_second
+    public_reset_burst: Count = _DEFAULTS.reset_burst
+    public_overhead_per_second: Rate = _DEFAULTS.overhead_per_second
+    public_overhead_burst: Count = _DEFAULTS.overhead_burst
+    public_stall_timeout: Seconds = _DEFAULTS.stall_timeout
+    public_stall_bytes: Bytes = _DEFAULTS.stall_bytes
+
+    @property
+    def ingress_limits(self) -> IngressLimits:
+        """The limits as the data plane takes them."""
+        return IngressLimits(
+            **{one.name: getattr(self, LIMIT_PREFIX + one.name) for one in fields(IngressLimits)}
+        )
