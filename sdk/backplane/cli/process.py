@@ -6,8 +6,10 @@ The first SIGTERM or SIGINT asks the server to stop by setting an event; the sec
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from .exit import CommandError
@@ -25,8 +27,17 @@ def run_until_stopped(main: Main[T]) -> T:
     Raises:
         CommandError: a second signal ended it before it had finished.
     """
+    _allow_descriptors()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_with_signals(main))
+
+
+def _allow_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: each connection takes a descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
