@@ -4,6 +4,7 @@
 #   make test [ARGS=...]       the tests; ARGS go to pytest
 #   make lint                  format, lint, types, import contracts
 #   make bench [ARGS=...]      the benchmarks
+#   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
 #   make clean                 removes .venv and caches
 #
 # PYTHON chooses the interpreter: make demo PYTHON=python3.12
@@ -14,7 +15,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -31,6 +32,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@exec $(BIN)/python -m bench $(ARGS)
+
+fuzz: $(STAMP)
+	@exec $(BIN)/python -m tests.fuzz $(ARGS)
 
 $(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { \
