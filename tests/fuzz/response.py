@@ -25,7 +25,7 @@ BEYOND_H11 = ("illegal status line", "no response line")
 reason phrase, and empty lines behind an interim head."""
 OF_A_HEAD = (
     "multiple Transfer-Encoding",
-    "only Transfer-Encoding",
+    "Only Transfer-Encoding",
     "conflicting Content-Length",
     "bad Content-Length",
 )
