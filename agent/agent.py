@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from h2s.budget import Budget
 from h2s.errors import HandshakeError
 from h2s.liveness import LivenessTimes
 from h2s.messages import Credentials, Drain, Hello, InstanceReport, Report, ServiceOffer, Welcome
@@ -35,8 +36,9 @@ class Agent:
         times = UpstreamTimes(
             connect=settings.upstream_connect_timeout, head=settings.upstream_response_timeout
         )
+        budget = Budget()
         self._services = {
-            name.encode(): Service(name, [Upstream(str(upstream)) for upstream in upstreams], times)
+            name.encode(): Service(name, [Upstream(str(upstream)) for upstream in upstreams], times, budget)
             for name, upstreams in settings.services.items()
         }
         self._health = HealthWatch(

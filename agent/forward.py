@@ -6,8 +6,10 @@ Both directions run at the same time, each with its own backpressure:
     request   on_data ─▶ _out ─▶ Channel.write       window given back (`credit`) once the transport has taken it
     response  send_data ◀─ events ◀─ Channel         False: the channel reads no more until `on_drained`
 
-What waits in `_out` waits for a connection, for the end of this turn of the loop, so that a small body leaves with its
-head, or, for an upgrade, for the 101. It is bounded by the stream's window, which is not given back meanwhile.
+Both waits are counted in the process's `Budget`. When memory is short windows grow no more, and at the limit the
+request that holds most is reset. What waits in `_out` waits for a connection, for the end of this turn of the loop, so
+that a small body leaves with its head, or, for an upgrade, for the 101. It is bounded by the stream's window, which is
+not given back meanwhile.
 
 How it ends, once and for all in `_finish`:
 
@@ -26,6 +28,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from h2s.budget import Budget
 from h2s.connection import Connection
 from h2s.engine.session import Fields
 from h2s.errors import ErrorCode
@@ -44,6 +47,7 @@ class Forward:
 
     __slots__ = (
         "_body_written",
+        "_budget",
         "_channel",
         "_connection",
         "_flush_scheduled",
@@ -57,6 +61,7 @@ class Forward:
         "_over",
         "_owed",
         "_pool",
+        "_queued",
         "_request_ended",
         "_response_ended",
         "_retried",
@@ -69,18 +74,23 @@ class Forward:
         stream_id: int,
         *,
         pool: Pool,
+        budget: Budget,
         end_stream: bool,
         on_done: Callable[[Forward], None],
     ) -> None:
         self._connection = connection
         self._stream_id = stream_id
         self._pool = pool
+        self._budget = budget
         self._on_done = on_done
         self._channel: Channel | None = None
         self._head: RequestHead | None = None
         self._framing: Framing | None = None
         self._out: list[bytes] = []
         self._owed = 0
+        """Bytes of the request that the upstream has not taken, and the window has not been given back for."""
+        self._queued = 0
+        """Bytes of the response that the edge had not taken when the upstream was last told to wait."""
         self._growth: WindowGrowth | None = None
         self._flush_scheduled = False
         self._request_ended = end_stream
@@ -107,7 +117,14 @@ class Forward:
         It is never over before this returns. When it is, it has left `connection` and calls `on_done`, exactly once;
         the end of the response may then still be queued in the connection.
         """
-        forward = cls(connection, stream_id, pool=service.pick(), end_stream=end_stream, on_done=on_done)
+        forward = cls(
+            connection,
+            stream_id,
+            pool=service.pick(),
+            budget=service.budget,
+            end_stream=end_stream,
+            on_done=on_done,
+        )
         forward._pool.in_flight += 1
         try:
             forward._start(fields)
@@ -140,6 +157,8 @@ class Forward:
 
     def on_drained(self) -> None:
         """Read on from the upstream."""
+        self._queued = 0
+        self._hold()
         if self._channel is not None:
             self._channel.resume()
 
@@ -161,6 +180,8 @@ class Forward:
     def on_upstream_events(self, events: list[Event]) -> None:
         """Pass what came of the response on to the edge."""
         for event in events:
+            if self._over:
+                return
             self._send(event)
         self._end_if_complete()
 
@@ -168,6 +189,9 @@ class Forward:
         """Give back the window of what the transport held back."""
         if self._channel is not None:
             self._credit()
+            if self._request_ended:
+                self._owed = 0
+            self._hold()
             self._watch(self._channel)
 
     def on_upstream_error(self, error: UpstreamError) -> None:
@@ -181,6 +205,19 @@ class Forward:
             self._pool.acquire(self, fresh=True)
         else:
             self._fail(error)
+
+    # -- h2s.budget.Holder -----------------------------------------------------------------------------------------
+
+    def shed(self) -> None:
+        """Cut this request: it holds the most while memory is short."""
+        if not self._over:
+            self._abandon_upstream()
+            self._connection.reset(self._stream_id, ErrorCode.ENHANCE_YOUR_CALM)
+            self._finish()
+
+    def _hold(self) -> None:
+        """Tell the budget what waits for the upstream and for the edge. It may answer with `shed`."""
+        self._budget.update(self, self._owed + self._queued)
 
     # -- request ---------------------------------------------------------------------------------------------------
 
@@ -232,6 +269,8 @@ class Forward:
             channel.write(pieces)
         if may_follow:
             self._credit()
+        if self._over:
+            return
         if self._upgraded and self._request_ended:
             channel.write_eof()
         self._watch(channel)
@@ -246,10 +285,12 @@ class Forward:
             growth = self._growth = WindowGrowth(session.limits.stream_window)
         if self._channel.write_paused:
             growth.stalled()
+            self._hold()
             return
         owed, self._owed = self._owed, 0
         self._connection.credit(self._stream_id, owed)
-        if wider := growth.passed(owed):
+        wider = growth.passed(owed)
+        if wider and self._budget.has_room:
             session.widen(self._stream_id, wider)
 
     def _watch(self, channel: Channel) -> None:
@@ -272,9 +313,11 @@ class Forward:
         channel, stream_id = self._channel, self._stream_id
         assert channel is not None
         if isinstance(event, Body):
+            self._response_ended = event.end_stream
             if not self._connection.send_data(stream_id, event.data, end_stream=event.end_stream):
                 channel.pause()
-            self._response_ended = event.end_stream
+                self._queued = self._connection.session.queued(stream_id)
+                self._hold()
         elif isinstance(event, Head):
             channel.head_came()
             self._head_sent = True
@@ -341,6 +384,8 @@ class Forward:
     def _finish(self) -> None:
         self._over = True
         self._out.clear()
+        self._owed = self._queued = 0
+        self._hold()
         self._pool.in_flight -= 1
         self._connection.forget(self._stream_id)
         self._on_done(self)

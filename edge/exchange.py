@@ -11,9 +11,8 @@ here waits: each call moves bytes or a state and returns.
 A request is tried again only when that cannot run it twice: the agent surely did not act on it, or the method is
 idempotent; and in either case only while none of the request's body has gone out, since the edge keeps no copy.
 
-Backpressure. A body towards the client that `Downstream.send_data` will not take more of is not credited: the
-stream's window in the tunnel closes, and what is owed is counted in the budget. A body towards the agent that queues
-up in the tunnel's session pauses the client.
+Backpressure. A body that `Downstream.send_data` will take no more of is not credited: the stream's window in the
+tunnel closes, and what is owed is counted in the budget. One that queues towards the agent pauses the client.
 """
 
 from __future__ import annotations
@@ -263,7 +262,7 @@ class Exchange:
             self._request_paused = False
             self._downstream.resume_request()
 
-    # -- edge.budget.Holder ------------------------------------------------------------------------------------------
+    # -- h2s.budget.Holder -------------------------------------------------------------------------------------------
 
     def shed(self) -> None:
         """Cut this exchange: it holds the most while memory is short."""
@@ -282,7 +281,8 @@ class Exchange:
 
     def _hold(self) -> None:
         """Tell the budget what this exchange holds in both directions. It may answer with `shed`."""
-        self._gateway.budget.update(self, self._queued + self._owed)
+        ahead = self._owed and self._downstream.write_ahead
+        self._gateway.budget.update(self, self._queued + self._owed + ahead)
 
     def _wait_for_agent(self, tunnel: Tunnel) -> None:
         """The tunnel's session queues what the agent does not take: have the client wait."""

@@ -8,8 +8,9 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 
+from h2s.budget import Budget
+
 from .accesslog import AccessLog
-from .budget import Budget
 from .exchange import Exchange
 from .message import Downstream, Request
 from .port import DURATION_BOUNDS

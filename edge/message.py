@@ -46,6 +46,9 @@ class Request:
 class Downstream(Protocol):
     """The client's side of one exchange. Nothing may be called after `abort` or after the response's end."""
 
+    write_ahead: int
+    """Bytes that wait for the client already when `send_data` first returns False."""
+
     def send_informational(self, status: int, fields: Fields) -> None:
         """Send a 1xx head other than 101 (dropped for HTTP/1.0 clients)."""
 

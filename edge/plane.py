@@ -17,10 +17,10 @@ from typing import Any
 
 import structlog
 
+from h2s.budget import Budget
 from h2s.liveness import LivenessTimes
 
 from .accesslog import AccessLog
-from .budget import Budget
 from .gateway import EdgeGateway
 from .ingress import Ingress, IngressLimits
 from .port import (

@@ -38,7 +38,12 @@ CLOSE_TIMEOUT = 1.0
 TUNNEL_HEAD = 96 * 1024
 """Largest head in a tunnel: the largest that the public or an app may send, and what edge and agent add to it."""
 AGENT_LIMITS = Limits(
-    max_concurrent_streams=1024, max_header_list_size=TUNNEL_HEAD, connect_protocol=True, resets=None
+    max_concurrent_streams=1024,
+    max_header_list_size=TUNNEL_HEAD,
+    connect_protocol=True,
+    queue_high=64 * 1024,
+    queue_low=16 * 1024,
+    resets=None,
 )
 """What the agent allows the edge on a tunnel; resets without limit, for each stands for a client that has left."""
 EDGE_LIMITS = Limits(max_concurrent_streams=0, max_header_list_size=TUNNEL_HEAD, resets=None)

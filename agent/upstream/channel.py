@@ -20,6 +20,8 @@ import select
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
+from h2s.unsent import bound_unsent
+
 from .errors import UpstreamClosed, UpstreamError, UpstreamInvalid, UpstreamTimeout
 from .response import Event, ResponseReader
 
@@ -133,6 +135,7 @@ class Channel(asyncio.Protocol):
         """Set the transport up; the pool takes the channel once it is told so."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+        bound_unsent(transport.get_extra_info("socket"))
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from h2s.budget import Budget
+
 from .address import Upstream
 from .pool import Pool
 from .settings import UpstreamTimes
@@ -18,10 +20,18 @@ class Service:
     The owner sets `Pool.healthy` of each of `pools` from its health checks, and awaits `close` at the end.
     """
 
-    def __init__(self, name: str, upstreams: Sequence[Upstream], times: UpstreamTimes | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        upstreams: Sequence[Upstream],
+        times: UpstreamTimes | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        """`budget` bounds what the exchanges of all services buffer; None: this one's alone."""
         if not upstreams:
             raise ValueError(f"service {name!r} has no upstream")
         self.name = name
+        self.budget = budget or Budget()
         self.pools = tuple(Pool(upstream, times or UpstreamTimes()) for upstream in upstreams)
         self._turn = 0
 

@@ -37,6 +37,8 @@ class Http1Exchange:
     )
 
     inbound: Inbound
+    write_ahead = 64 * 1024
+    """What an asyncio transport buffers before it pauses its writer."""
 
     def __init__(self, connection: Http1Connection, head: RequestHead) -> None:
         self._connection = connection

@@ -100,6 +100,8 @@ class Http2Exchange:
     )
 
     inbound: Inbound
+    write_ahead = 64 * 1024
+    """What the session queues for a stream before it pauses its writer."""
 
     def __init__(self, owner: Http2Connection, stream_id: int, *, request_done: bool) -> None:
         self._owner = owner

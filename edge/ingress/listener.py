@@ -15,7 +15,6 @@ import contextlib
 import errno
 import socket
 import ssl
-import sys
 from functools import partial
 from os import PathLike
 from typing import Any, cast
@@ -24,6 +23,7 @@ import structlog
 
 from edge.message import Gateway
 from edge.problem import Refusal
+from h2s.unsent import bound_unsent
 
 from .context import Context
 from .http1 import Http1Connection
@@ -43,8 +43,6 @@ ACCEPT_PAUSE = 1.0
 IDLE_CHANCE = 1.0
 """Seconds that a draining ingress leaves idle connections for a request already on its way."""
 DRAIN_POLL = 0.05
-MAX_UNSENT = 64 * 1024
-"""Bytes that a socket takes beyond what is on its way to the client."""
 COMPLAINT_INTERVAL = 10.0
 """Seconds between two lines in the log about connections that were turned away."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -175,7 +173,7 @@ class Ingress:
                 self._turn_away(sock, address)
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _bound_unsent(sock)
+            bound_unsent(sock)
             self._context.connections.census.enter(address)
             task = loop.create_task(self._take(sock))
             self._handshakes.add(task)
@@ -259,16 +257,6 @@ class _Negotiation(asyncio.Protocol):
 def _too_many() -> Refusal:
     detail = "There are too many connections, in all or from this address."
     return Refusal(503, "too_many_connections", detail, fields=[(b"retry-after", b"1")])
-
-
-def _bound_unsent(sock: socket.socket) -> None:
-    """Let the kernel take little that it cannot send yet, where it knows how.
-
-    Else it takes megabytes for a client that does not read: memory that nobody counts, and a window in the tunnel that
-    grows for a reader who is slow.
-    """
-    if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
 
 
 def _listen(family: int, address: object, *, reuse_port: bool) -> socket.socket:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from edge.budget import Budget
 from edge.gateway import EdgeGateway
 from edge.message import Request
 from edge.registry import Agent, Instance, Offer, Registry
 from edge.routing import Router
 from edge.snapshot import Snapshot
+from h2s.budget import Budget
 from h2s.connection import Connection, Stream
 from h2s.engine.session import Fields, Limits
 from h2s.errors import NoFreeStream
@@ -38,6 +38,8 @@ def make_request(**changes: Any) -> Request:
 
 class FakeDownstream:
     """A client's half. Whatever the gateway may not do fails the test."""
+
+    write_ahead = 0
 
     def __init__(self, *, upgrade: bool = False) -> None:
         self.upgrade = upgrade

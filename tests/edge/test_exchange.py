@@ -303,6 +303,21 @@ def test_what_the_client_does_not_take_is_owed_until_it_does() -> None:
     assert (world.budget.total, tunnel.fake.last.credited) == (0, 100)
 
 
+def test_what_a_stalled_client_was_sent_ahead_is_counted_too() -> None:
+    world = World()
+    world.add()
+    exchange, client = begin(world)
+    client.write_ahead = 64
+    exchange.on_head(OK, False)
+    exchange.on_data(b"x" * 64, 64, False)
+    assert world.budget.total == 0
+    client.takes = False
+    exchange.on_data(b"x" * 100, 100, False)
+    assert world.budget.total == 164
+    exchange.on_downstream_drained()
+    assert world.budget.total == 0
+
+
 def test_both_directions_are_held_at_once() -> None:
     world = World()
     [tunnel] = world.add()

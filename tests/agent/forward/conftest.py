@@ -53,6 +53,9 @@ class Recorder:
         self.limits = Limits()
         self.changed = asyncio.Event()
 
+    def queued(self, stream_id: int) -> int:
+        return len(self.body) if self.full else 0
+
     def widen(self, stream_id: int, size: int) -> None:
         self.widened += size
 

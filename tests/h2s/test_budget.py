@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.budget import Budget
+from h2s.budget import Budget
 
 
 class Holder:

@@ -1,4 +1,4 @@
-"""The bound on what a data plane buffers for slow peers, over all exchanges.
+"""The bound on what a process buffers for slow peers, over all exchanges: on both sides of the tunnel.
 
 Each exchange says how much it holds for a peer that does not take it. Near the limit windows stop growing
 (`has_room`); at the limit the exchange that holds most is cut, then the next, until what is left fits.
@@ -10,7 +10,7 @@ from typing import Protocol
 
 __all__ = ["Budget", "Holder"]
 
-DEFAULT_LIMIT = 128 * 1024 * 1024
+DEFAULT_LIMIT = 96 * 1024 * 1024
 
 
 class Holder(Protocol):
