@@ -47,6 +47,7 @@ def admit(
             labels={**service.labels, **grant.labels},
             publish=grant.publish,
             capacity=service.capacity,
+            token_id=grant.token_id,
         )
         for service in hello.services
     ]

@@ -80,6 +80,8 @@ class Agent:
     version: str
     zone: str
     peer: str
+    token_id: str
+    """The join token it came with; no other one may take its id over while it is connected."""
     tunnels: list[Tunnel] = field(default_factory=list)
     """Those that take requests."""
     draining: list[Tunnel] = field(default_factory=list)
@@ -122,6 +124,8 @@ class Offer:
     labels: dict[str, str]
     publish: bool
     capacity: int | None
+    token_id: str
+    """The join token that grants it."""
 
     def grants(self, instance: Instance | None) -> bool:
         """Whether this gives the rights that `instance` has."""
@@ -150,11 +154,16 @@ class Registry:
     def check(self, agent_id: str, generation: int, offers: list[Offer]) -> None:
         """Say whether a tunnel of this agent may come.
 
-        Raises Superseded when a newer generation is connected, and Conflict when this one is, with other rights: else
-        a tunnel would get the requests of services that its own credential does not allow.
+        Raises Superseded when a newer generation is connected. Raises Conflict when the id is held with another token,
+        whatever the generation, or this generation has other rights: a credential for one service must neither push
+        out the agent of another nor get its requests.
         """
         known = self.agents.get(agent_id)
-        if known is None or known.generation < generation:
+        if known is None:
+            return
+        if any(offer.token_id != known.token_id for offer in offers):
+            raise Conflict(f"agent {agent_id!r} is connected with another join token")
+        if known.generation < generation:
             return
         if known.generation > generation:
             raise Superseded(f"a newer process of agent {agent_id!r} is connected")

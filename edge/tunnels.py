@@ -340,6 +340,7 @@ class TunnelListener:
             version=hello.version,
             zone=hello.zone,
             peer=registration.peer,
+            token_id=tunnel.offers[0].token_id,
         )
         tunnel.agent, outdated = self.registry.add_tunnel(agent, tunnel.offers, tunnel)
         log.info(

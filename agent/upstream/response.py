@@ -284,8 +284,10 @@ class ResponseReader:
         return kept
 
     def _switch(self, rest: bytes) -> None:
-        """Go raw after a 101, whose head has been judged already."""
-        if self._fault is None:
+        """Go raw after a 101, whose head has been judged already; behind a complete response it is surplus."""
+        if self.complete:
+            self._surplus = True
+        elif self._fault is None:
             self.upgraded = True
             if rest:
                 self._body.append(rest)

@@ -49,7 +49,9 @@ def test_the_token_decides_what_the_agent_serves() -> None:
     answer = decide(
         grant(token_id="other", secret_sha256="0" * 64), grant(labels={"env": "prod"}, publish=False)
     )
-    assert answer == [Offer(service="web", labels={"env": "prod", "color": "red"}, publish=False, capacity=5)]
+    assert answer == [
+        Offer(service="web", labels={"env": "prod", "color": "red"}, publish=False, capacity=5, token_id="t")
+    ]
 
 
 @pytest.mark.parametrize("secret", ["", "00", "not hex", "5ec2e", "é"])

@@ -35,7 +35,7 @@ def test_a_report_that_says_nothing_new_changes_nothing() -> None:
 
 def test_a_report_without_capacity_leaves_the_one_offered() -> None:
     registry = Registry()
-    offer = registry_module.Offer(service="web", labels={}, publish=True, capacity=7)
+    offer = registry_module.Offer(service="web", labels={}, publish=True, capacity=7, token_id="t")
     agent, _ = registry.add_tunnel(make_agent(), [offer], FakeTunnel())
     registry.report(agent, make_report(), 0.0)
     assert agent.instances["web"].capacity == 7
@@ -218,3 +218,19 @@ def same(found: list, expected: list) -> bool:
 
 
 TestRegistryMachine = RegistryMachine.TestCase
+
+
+def test_another_token_cannot_push_an_agent_out_whatever_its_generation() -> None:
+    registry = Registry()
+    registry.add_tunnel(make_agent(), [make_offer()], FakeTunnel())
+    with pytest.raises(Conflict, match="another join token"):
+        registry.check("a", 2**62, [make_offer("other", token="thief")])
+    registry.check("a", 2, [make_offer()])
+
+
+def test_an_agent_id_is_free_again_once_its_holder_is_gone() -> None:
+    registry = Registry()
+    tunnel = FakeTunnel()
+    agent, _ = registry.add_tunnel(make_agent(), [make_offer()], tunnel)
+    registry.remove_tunnel(agent, tunnel)
+    registry.check("a", 1, [make_offer(token="successor")])

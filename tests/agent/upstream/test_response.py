@@ -250,6 +250,15 @@ def test_success_without_switching_does_not_look_like_an_upgrade() -> None:
         reader.feed(OK + b"Content-Length: 0\r\n\r\n")
 
 
+def test_switch_behind_a_complete_response_is_surplus() -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nEVIL"
+    events, reader = read(OK + b"Content-Length: 1\r\n\r\nx" + switch)
+    assert whole(events)[-1] == 1
+    assert b"EVIL" not in b"".join(event.data for event in events if isinstance(event, Body))
+    assert not reader.upgraded
+    assert not reader.reusable
+
+
 RESPONSES = [
     OK + b"Content-Length: 10\r\nX: a \r\n\r\n0123456789",
     CHUNKED + b"1\r\na\r\n2;x=y\r\nbc\r\n0\r\n\r\n",
