@@ -226,14 +226,16 @@ class FakeTunnel:
         assert self.in_flight >= 0
 
 
-def make_agent(agent_id: str = "a", generation: int = 1, zone: str = "") -> Agent:
+def make_agent(agent_id: str = "a", generation: int = 1, zone: str = "", token: str = "t") -> Agent:
     """Return an agent that is not registered yet."""
-    return Agent(agent_id=agent_id, generation=generation, version="1", zone=zone, peer="192.0.2.1")
+    return Agent(
+        agent_id=agent_id, generation=generation, version="1", zone=zone, peer="192.0.2.1", token_id=token
+    )
 
 
-def make_offer(service: str = "web", *, publish: bool = True, **labels: str) -> Offer:
+def make_offer(service: str = "web", *, publish: bool = True, token: str = "t", **labels: str) -> Offer:
     """Return what a token grants."""
-    return Offer(service=service, labels=labels, publish=publish, capacity=None)
+    return Offer(service=service, labels=labels, publish=publish, capacity=None, token_id=token)
 
 
 def make_report(healthy: int = 1, service: str = "web", **more: Any) -> Report:
