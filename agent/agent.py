@@ -107,6 +107,7 @@ class Agent:
         The health watch does not end at all; should it, its error is the agent's.
         """
         error: HandshakeError | None = None
+        edges = {task: link.edge for task, link in zip(links, self.links, strict=True)}
         running = set(links)
         while running:
             done, _ = await asyncio.wait((*running, stopped, health), return_when=asyncio.FIRST_COMPLETED)
@@ -114,15 +115,16 @@ class Agent:
                 return None
             if health in done:
                 health.result()
-            for link in done & running:
+            for link in [task for task in running if task in done]:
                 running.discard(link)
                 failure = link.exception()
                 if not isinstance(failure, HandshakeError):
                     assert failure is not None
                     raise failure
                 error = error or failure
-                if running:
-                    log.error("an edge is given up", reason=str(failure))
+                edge = edges[link]
+                if running and edge not in {edges[other] for other in running}:
+                    log.error("an edge is given up", edge=str(edge), reason=str(failure))
         return error
 
     async def _drain(self, links: list[asyncio.Task[None]]) -> None:

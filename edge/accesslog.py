@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .exchange import Exchange
+    from .gateway import RefusedRequest
 
 __all__ = ["AccessLog"]
 
@@ -55,8 +56,8 @@ class AccessLog:
         self._thread = threading.Thread(target=self._write_batches, name="access-log", daemon=True)
         self._thread.start()
 
-    def log(self, exchange: Exchange, duration: float) -> None:
-        """Log a finished exchange that took `duration` seconds at the edge."""
+    def log(self, exchange: Exchange | RefusedRequest, duration: float) -> None:
+        """Log a finished exchange, or a refused request, that took `duration` seconds at the edge."""
         if not self._lines:
             self._loop.call_later(FLUSH_INTERVAL, self._flush)
         self._lines.append(self._format(exchange, duration))
@@ -110,7 +111,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-def _json_line(exchange: Exchange, duration: float) -> str:
+def _json_line(exchange: Exchange | RefusedRequest, duration: float) -> str:
     request = exchange.request
     instance = exchange.instance
     upstream = exchange.upstream_time
@@ -128,7 +129,7 @@ def _json_line(exchange: Exchange, duration: float) -> str:
     )
 
 
-def _human_line(exchange: Exchange, duration: float) -> str:
+def _human_line(exchange: Exchange | RefusedRequest, duration: float) -> str:
     request = exchange.request
     instance = exchange.instance
     to = f"{exchange.service_name}@{instance.agent.agent_id}" if instance is not None else "-"

@@ -59,10 +59,11 @@ def tunnel_fields(request: Request, *, service: bytes, request_id: bytes) -> Fie
     fields.append((b":path", request.path))
     fields += [field for field in request.fields if field[0] not in EDGE_FIELDS]
     peer = request.peer.encode()
+    if request.authority:
+        fields.append((b"x-forwarded-host", request.authority))
     fields += (
         (b"x-forwarded-for", peer),
         (b"x-forwarded-proto", request.scheme),
-        (b"x-forwarded-host", request.authority),
         (b"forwarded", _forwarded(peer, request)),
         (b"x-request-id", request_id),
         (SERVICE_FIELD, service),
@@ -83,4 +84,5 @@ def without_internal(fields: Fields) -> Fields:
 def _forwarded(peer: bytes, request: Request) -> bytes:
     """Return the value of Forwarded (RFC 7239 §4, §6)."""
     node = b'"[%b]"' % peer if b":" in peer else peer or b"unknown"
-    return b'for=%b;host="%b";proto=%b' % (node, request.authority, request.scheme)
+    host = b'host="%b";' % request.authority if request.authority else b""
+    return b"for=%b;%bproto=%b" % (node, host, request.scheme)

@@ -7,6 +7,7 @@ import random
 import time
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from h2s.budget import Budget
 
@@ -54,6 +55,22 @@ class PlaneCounters:
         requests[key] = requests.get(key, 0) + 1
 
 
+@dataclass(slots=True)
+class RefusedRequest:
+    """A request that went no further than the ingress, as the access log takes it."""
+
+    request: Request
+    status: int
+    error: str
+    request_id: bytes
+    service_name: str = ""
+    instance: None = None
+    upstream_time: None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    retries: int = 0
+
+
 class EdgeGateway:
     """Takes requests from every ingress; an `edge.message.Gateway`."""
 
@@ -71,15 +88,27 @@ class EdgeGateway:
 
     def begin(self, request: Request, downstream: Downstream) -> Exchange:
         """Start an exchange; the answer may come before this returns."""
-        self._id += 1
         self.in_flight += 1
-        exchange = Exchange(self, request, downstream, f"{self._id_prefix}-{self._id:x}".encode())
+        exchange = Exchange(self, request, downstream, self._next_id())
         exchange.start(self.router.find(request.authority))
         return exchange
 
     def finished(self, exchange: Exchange) -> None:
         """Count and log an exchange that is over."""
         self.in_flight -= 1
+        self._record(exchange)
+
+    def refused(self, request: Request, status: int, code: str) -> bytes:
+        """Count and log a request that an ingress answers by itself; return its id."""
+        entry = RefusedRequest(request, status, code, self._next_id())
+        self._record(entry)
+        return entry.request_id
+
+    def _next_id(self) -> bytes:
+        self._id += 1
+        return f"{self._id_prefix}-{self._id:x}".encode()
+
+    def _record(self, exchange: Exchange | RefusedRequest) -> None:
         duration = self.time() - exchange.request.started
         counters = self.counters
         counters.count(exchange.service_name, exchange.status // 100)

@@ -103,3 +103,9 @@ class Gateway(Protocol):
 
     def begin(self, request: Request, downstream: Downstream) -> Inbound:
         """Start an exchange. The answer may come before this returns."""
+
+    def refused(self, request: Request, status: int, code: str) -> bytes:
+        """Count and log a request that the ingress answers by itself; return the id to answer with.
+
+        Of a head that could not be read, `request` holds what could be guessed of its first line.
+        """

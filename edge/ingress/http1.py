@@ -29,6 +29,7 @@ from .body import ChunkedDecoder, LengthDecoder
 from .context import Context
 from .head import HeadParser, RequestHead, check_unfinished
 from .http1_exchange import Http1Exchange
+from .refused import LOGGED_LINE, guess_request
 from .wire import Wire
 
 __all__ = ["Http1Connection"]
@@ -211,7 +212,7 @@ class Http1Connection(Wire, asyncio.Protocol):
             if head.chunked:
                 self._parser.check_chunks(data, end)
         except Refusal as refusal:
-            self._refuse(refusal)
+            self._refuse(refusal, data[at : at + LOGGED_LINE])
             return False
         self._begin(head)
         return True
@@ -346,8 +347,11 @@ class Http1Connection(Wire, asyncio.Protocol):
         self._reading = Reading.HEAD
         self._deadline.set(self._loop.time() + self._limits.idle_timeout)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Answer with a problem, or cut the response that has begun, and end the connection."""
+    def _refuse(self, refusal: Refusal, head: bytes = b"") -> None:
+        """Answer with a problem, or cut the response that has begun, and end the connection.
+
+        `head` is what has come of a request that the gateway has not heard of.
+        """
         exchange = self._exchange
         if self._reading is Reading.DISCARD:
             self._linger()
@@ -356,7 +360,12 @@ class Http1Connection(Wire, asyncio.Protocol):
         if exchange is not None and exchange.head_sent:
             self.abort()
             return
-        self.write(response.encode_refusal(refusal, self.context.date()))
+        request_id = b""
+        if head:
+            started = self._head_started or time.monotonic()
+            request = guess_request(head, scheme=self._scheme, peer=self.peer, started=started)
+            request_id = self.context.gateway.refused(request, refusal.status, refusal.code)
+        self.write(response.encode_refusal(refusal, self.context.date(), request_id))
         self._linger()
 
     def _linger(self) -> None:
@@ -385,7 +394,8 @@ class Http1Connection(Wire, asyncio.Protocol):
         elif reading is Reading.BODY and self._moved >= self._least_of_body():
             self._watch(limits.body_timeout)
         elif reading is Reading.HEAD or reading is Reading.BODY:
-            self._refuse(Refusal(408, "timeout", "The request did not come in time."))
+            head = self._input[self._at : self._at + LOGGED_LINE] if self._reading is Reading.HEAD else b""
+            self._refuse(Refusal(408, "timeout", "The request did not come in time."), head)
         elif reading is Reading.LINGER:
             self._end_lingering()
         elif reading is Reading.TUNNEL and self._moved:

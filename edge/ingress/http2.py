@@ -24,6 +24,7 @@ from h2s.liveness import Liveness, LivenessTimes
 from .context import Context
 from .deadline import Deadline
 from .http2_exchange import Http2Exchange, understand
+from .refused import refused_request
 
 __all__ = ["Http2Connection"]
 
@@ -128,7 +129,10 @@ class Http2Connection:
                 end_stream=end_stream,
             )
         except Refusal as refusal:
-            answer, body = problem(refusal.status, refusal.code, refusal.detail)
+            now = time.monotonic()
+            refused = refused_request(fields, scheme=self.scheme, peer=self.peer, started=now)
+            request_id = self.context.gateway.refused(refused, refusal.status, refusal.code)
+            answer, body = problem(refusal.status, refusal.code, refusal.detail, request_id)
             exchange.head_only = (b":method", b"HEAD") in fields
             exchange.send_head(refusal.status, answer + refusal.fields, end_stream=False)
             exchange.send_data(body, end_stream=True)

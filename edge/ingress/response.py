@@ -68,9 +68,9 @@ def encode_informational(status: int, fields: Fields) -> bytes:
     return b"%b%b\r\n" % (_status_line(status), _encode_fields(fields))
 
 
-def encode_refusal(refusal: Refusal, date: bytes) -> bytes:
+def encode_refusal(refusal: Refusal, date: bytes, request_id: bytes = b"") -> bytes:
     """Return the bytes of a whole response that ends the connection."""
-    fields, body = problem(refusal.status, refusal.code, refusal.detail)
+    fields, body = problem(refusal.status, refusal.code, refusal.detail, request_id)
     return encode_head(refusal.status, fields + refusal.fields, date, b"connection: close\r\n") + body
 
 

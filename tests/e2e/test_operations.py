@@ -184,6 +184,14 @@ def test_a_request_without_a_service_is_logged_too(tunnelled: Tunnelled) -> None
     assert line["host"] == "nowhere.localhost"
 
 
+def test_a_refused_request_is_logged_under_the_id_it_was_answered_with(tunnelled: Tunnelled) -> None:
+    seen = fetch(tunnelled.plain.public, request("/refused#fragment"))
+    line = logged(tunnelled.plain, "/refused#fragment")
+    assert (seen.status, line["status"], line["method"]) == (400, 400, "GET")
+    assert line["service"] is None
+    assert line["request_id"] == seen.json()["request_id"]
+
+
 def test_an_http2_request_is_logged_alike(secure: Secure, tunnelled: Tunnelled) -> None:
     with Client2(secure.address, secure.certificate) as client:
         client.response(client.request("/echo/logged-h2"))

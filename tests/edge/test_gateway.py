@@ -58,3 +58,11 @@ def test_the_clock_is_finer_than_a_loops() -> None:
     while (second := real.time()) == first:
         pass
     assert second - first < 0.0005
+
+
+def test_a_refused_request_is_counted_and_has_an_id() -> None:
+    world = World()
+    request_id = world.gateway.refused(make_request(), 400, "bad_request")
+    assert world.gateway.counters.requests == {("", 4): 1}
+    assert world.gateway.in_flight == 0
+    assert request_id not in (b"", world.gateway.refused(make_request(), 400, "bad_request"))

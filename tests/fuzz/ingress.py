@@ -113,6 +113,9 @@ class Gateway:
         self.behaviour = behaviour
         self.exchanges: list[Exchange] = []
 
+    def refused(self, request: Request, status: int, code: str) -> bytes:
+        return b""
+
     def begin(self, request: Request, downstream: Downstream) -> Exchange:
         exchange = Exchange(self.behaviour, request, downstream)
         self.exchanges.append(exchange)

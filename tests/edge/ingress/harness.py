@@ -82,10 +82,15 @@ class FakeGateway:
     ) -> None:
         self.draining = False
         self.exchanges: list[Exchange] = []
+        self.refusals: list[tuple[bytes, bytes, int, str]] = []
         self.on_begin = on_begin
         self.on_end = on_end
         self.on_data = on_data
         self.on_drained = on_drained
+
+    def refused(self, request: Request, status: int, code: str) -> bytes:
+        self.refusals.append((request.method, request.path, status, code))
+        return b""
 
     def begin(self, request: Request, downstream: Downstream) -> Exchange:
         exchange = Exchange(self, request, downstream)
