@@ -119,7 +119,7 @@ def test_an_edges_metrics_count_its_requests(tunnelled: Tunnelled) -> None:
         fetch(tunnelled.plain.public, request("/"))
     eventually(
         lambda: any(
-            value - before.get(name, 0) == 10 for name, value in request_counts(tunnelled.plain).items()
+            value - before.get(name, 0) >= 10 for name, value in request_counts(tunnelled.plain).items()
         ),
         within=10,
         what="ten requests more",
