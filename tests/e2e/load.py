@@ -65,7 +65,9 @@ class Load:
                 body = response.read()
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(repr(error))
-                connection = None
+                if connection is not None:
+                    connection.close()
+                    connection = None
                 continue
             if response.status != 200 or not body:
                 self.failures.append(f"{response.status} {body!r}")
