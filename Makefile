@@ -5,6 +5,7 @@
 #   make lint                  format, lint, types, import contracts
 #   make bench [ARGS=...]      the benchmarks
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
+#   make faults [ARGS=...]     whatever can break, 100 times (hours): ARGS="--rounds 5 --only edge"
 #   make clean                 removes .venv and caches
 #
 # PYTHON chooses the interpreter: make demo PYTHON=python3.12
@@ -15,7 +16,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint bench fuzz clean
+.PHONY: demo test lint bench fuzz faults clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -35,6 +36,9 @@ bench: $(STAMP)
 
 fuzz: $(STAMP)
 	@exec $(BIN)/python -m tests.fuzz $(ARGS)
+
+faults: $(STAMP)
+	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 $(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { \

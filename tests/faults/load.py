@@ -1,0 +1,159 @@
+"""Constant load, and the account of it.
+
+Each client is a thread with one keep-alive connection and a pace; their requests differ: small GETs, POSTs with a body,
+longer answers. A client does what HTTP asks of it and no more: it obeys `Connection: close`, and goes to the next
+address only when a connection is refused, that is, before it has sent anything. It tries nothing twice, so whatever
+goes wrong is on the account.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tests.e2e.address import Address
+from tests.e2e.programs import eventually
+
+__all__ = ["Load", "Trouble"]
+
+SLOW = 1.0
+"""Seconds above which an answer counts as delayed."""
+PACE = 0.01
+"""Seconds that a client rests between two requests."""
+TIMEOUT = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A request, and how many bytes of answer it takes at the least to be whole."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    at_least: int = 1
+
+
+GET = Kind("GET", "/")
+KINDS = (GET, GET, Kind("POST", "/echo", b"x" * 2000), Kind("GET", "/bytes/300000", at_least=300_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A request that failed or was delayed. Times are of `time.monotonic`."""
+
+    kind: Kind
+    began: float
+    ended: float
+    reason: str
+    """Why it failed; empty if it was only delayed."""
+
+    def __str__(self) -> str:
+        return f"{self.kind.method} {self.kind.path} after {self.ended - self.began:.3f} s: {self.reason}"
+
+
+class Load:
+    """Clients that request as long as the `with` block lasts."""
+
+    def __init__(
+        self, addresses: Sequence[Address], *, kinds: Sequence[Kind] = KINDS, clients: int = 8
+    ) -> None:
+        self.addresses = addresses
+        self.clients = clients
+        self.sent = 0
+        self.answered = 0
+        self.slowest = 0.0
+        """Seconds of the longest whole answer."""
+        self.troubles: list[Trouble] = []
+        self._kinds = kinds
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def failures(self) -> list[Trouble]:
+        """The requests that were not answered as they should have been."""
+        return [trouble for trouble in self.troubles if trouble.reason]
+
+    def flows(self, requests: int = 100) -> None:
+        """Wait until so many more requests have been answered."""
+        goal = self.answered + requests
+        eventually(lambda: self.answered >= goal, within=30, what=f"{requests} more answers; {self}")
+
+    def troubled_since(self, moment: float) -> float:
+        """Return for how many seconds from `moment` on requests were failing or delayed."""
+        return max(
+            (trouble.ended - moment for trouble in self.troubles if trouble.ended > moment), default=0.0
+        )
+
+    def __str__(self) -> str:
+        failures = self.failures
+        first = "; ".join(map(str, failures[:3]))
+        return f"sent {self.sent}, answered {self.answered}, failed {len(failures)}: {first}"
+
+    # -- one client ------------------------------------------------------------------------------------------------
+
+    def _run(self, number: int) -> None:
+        kind = self._kinds[number % len(self._kinds)]
+        connection: http.client.HTTPConnection | None = None
+        while not self._stopping.wait(PACE):
+            began = time.monotonic()
+            reason = ""
+            try:
+                connection = connection or self._connect(number)
+                reason, last = request(connection, kind)
+            except (OSError, http.client.HTTPException) as error:
+                reason, last = repr(error), True
+            self._account(kind, began, reason)
+            if last and connection is not None:
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self, number: int) -> http.client.HTTPConnection:
+        """Connect to the first address that takes a connection, each client beginning at its own."""
+        for turn in range(len(self.addresses)):
+            address = self.addresses[(number // len(self._kinds) + turn) % len(self.addresses)]
+            connection = http.client.HTTPConnection(*address, timeout=TIMEOUT)
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                continue
+            return connection
+        raise ConnectionRefusedError("no address takes a connection")
+
+    def _account(self, kind: Kind, began: float, reason: str) -> None:
+        ended = time.monotonic()
+        with self._lock:
+            self.sent += 1
+            if not reason:
+                self.answered += 1
+                self.slowest = max(self.slowest, ended - began)
+            if reason or ended - began > SLOW:
+                self.troubles.append(Trouble(kind, began, ended, reason))
+
+
+def request(connection: http.client.HTTPConnection, kind: Kind) -> tuple[str, bool]:
+    """Send one request; return why its answer is no good, if so, and whether the connection ends with it."""
+    connection.request(kind.method, kind.path, kind.body, {"Host": "web.localhost"})
+    response = connection.getresponse()
+    body = response.read()
+    good = response.status == 200 and len(body) >= kind.at_least
+    return "" if good else f"{response.status} {body[:300]!r}", response.will_close

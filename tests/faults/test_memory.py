@@ -1,0 +1,29 @@
+"""Clients and apps that do not read, or hardly: memory stays bounded, and others are served as before."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.e2e.stage import Stage
+
+from .ordeal import ordeal
+from .pressure import PRESSURES, Pressure
+
+pytestmark = pytest.mark.e2e
+
+MEMORY = 250_000_000
+FACTOR = 5
+"""What p99 may grow by: twice, as is measured at leisure, and something for a machine that runs other tests."""
+GRACE = 0.1
+
+
+@pytest.mark.parametrize("pressure", PRESSURES, ids=lambda pressure: pressure.name.replace(" ", "-"))
+def test_pressure_costs_bounded_memory_and_others_nothing(pressure: Pressure, stage: Stage) -> None:
+    result = asyncio.run(ordeal(pressure, stage, requests=150, chances=3))
+    assert result.edge_memory < MEMORY
+    assert result.agent_memory < MEMORY
+    assert result.under.failed == 0
+    assert result.under.p99 < FACTOR * result.alone.p99 + GRACE
+    assert result.edge_left <= result.edge_before
