@@ -280,4 +280,7 @@ def test_twenty_thousand_http1_clients_that_leave_cost_nobody_a_tunnel(
             with Client(ground.edge.public) as client:
                 client.send(request("/gone/x" if number % 2 else "/hold/never"))
         eventually(lambda: ground.edge.requests_logged(), within=PROMPT, what="requests are logged")
+        eventually(
+            lambda: answers(ground.edge.url, "web.localhost"), within=30, what="the backlog is worked off"
+        )
         ground.check()
