@@ -25,7 +25,7 @@ from h2s.window import WindowGrowth
 from h2s.wire import ERROR_FIELD, INTERNAL_PREFIX
 
 from .balance import pick, pick_tunnel
-from .failure import NEVER_SENT, REFUSED, TUNNEL_LOST, agent_failure, client_answer
+from .failure import BROKEN_OFF, NEVER_SENT, REFUSED, TUNNEL_LOST, agent_failure, client_answer
 from .forwarded import tunnel_fields, tunnel_trailers, without_internal
 from .message import Downstream, Request
 from .problem import problem
@@ -323,7 +323,9 @@ class Exchange:
             self._detach()
         else:
             self._reset(ErrorCode.NO_ERROR)
-        if not (code in NEVER_SENT and self._may_retry(processed=False) and self._retry()):
+        never_sent = code in NEVER_SENT
+        may_help = never_sent or code in BROKEN_OFF
+        if not (may_help and self._may_retry(processed=not never_sent) and self._retry()):
             self._answer(*client_answer(self.error))
 
     def _may_retry(self, processed: bool) -> bool:

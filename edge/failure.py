@@ -9,7 +9,7 @@ from __future__ import annotations
 from h2s.engine.session import Fields
 from h2s.wire import ERROR_DETAIL_FIELD, ERROR_FIELD
 
-__all__ = ["NEVER_SENT", "REFUSED", "TUNNEL_LOST", "agent_failure", "client_answer"]
+__all__ = ["BROKEN_OFF", "NEVER_SENT", "REFUSED", "TUNNEL_LOST", "agent_failure", "client_answer"]
 
 REFUSED = "refused"
 """The agent has surely not acted on the request."""
@@ -27,6 +27,8 @@ _ANSWERS = {
 }
 NEVER_SENT = frozenset(("upstream-refused", "upstream-connect-timeout", "no-such-service"))
 """Codes of an agent after which the app surely has not seen the request."""
+BROKEN_OFF = frozenset(("upstream-closed",))
+"""Codes of an agent after which the app may or may not have acted on the request, and is gone or going."""
 MAX_LENGTH = 256
 """Characters of an agent's failure that are kept."""
 

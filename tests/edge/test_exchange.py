@@ -203,6 +203,30 @@ def test_an_app_that_was_never_reached_is_tried_elsewhere_and_the_first_stream_i
     world.assert_at_rest()
 
 
+@pytest.mark.parametrize(("method", "retried"), [(b"GET", True), (b"PUT", True), (b"POST", False)])
+def test_an_app_that_broke_off_is_tried_elsewhere_when_that_is_safe(method: bytes, retried: bool) -> None:
+    world = World()
+    for name in "ab":
+        world.add(name)
+    exchange, client = begin(world, method=method)
+    first = exchange.instance
+    exchange.on_head(error_head("upstream-closed"), True)
+    assert exchange.retries == world.gateway.counters.retries == retried
+    if retried:
+        assert exchange.instance is not first
+    else:
+        assert (client.status, exchange.error) == (502, "upstream-closed")
+
+
+def test_a_hung_app_is_not_waited_for_twice() -> None:
+    world = World()
+    for name in "ab":
+        world.add(name)
+    exchange, client = begin(world)
+    exchange.on_head(error_head("upstream-timeout"), True)
+    assert (exchange.retries, client.status) == (0, 504)
+
+
 def test_an_agents_error_with_an_open_body_leaves_no_stream_behind() -> None:
     world = World()
     world.add()
@@ -474,7 +498,9 @@ class Play:
     def error(self, stream: FakeStream) -> None:
         stream.agent_headed = True
         stream.agent_ended = self.draw(st.booleans())
-        code = self.draw(st.sampled_from(["upstream-refused", "upstream-timeout", "made-up"]))
+        code = self.draw(
+            st.sampled_from(["upstream-refused", "upstream-closed", "upstream-timeout", "made-up"])
+        )
         stream.taker.on_head(error_head(code), stream.agent_ended)
 
     def body(self, stream: FakeStream) -> None:
