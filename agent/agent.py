@@ -17,6 +17,7 @@ from h2s.messages import Credentials, Drain, Hello, InstanceReport, Report, Serv
 from h2s.token import JoinToken
 from h2s.tunnel import agent_ssl_context
 
+from .backoff import ReconnectTimes
 from .config import AgentSettings
 from .health import HealthWatch
 from .link import Link
@@ -56,6 +57,11 @@ class Agent:
             credentials=Credentials(join_secret=token.secret.hex()),
         )
         context = agent_ssl_context(token.ca_pem)
+        reconnect = ReconnectTimes(
+            delay=settings.reconnect_delay,
+            max_delay=settings.reconnect_max_delay,
+            stable=settings.reconnect_stable,
+        )
         self.links = [
             Link(
                 edge,
@@ -65,6 +71,7 @@ class Agent:
                 on_change=self._on_tunnels,
                 connect_timeout=settings.connect_timeout,
                 liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
+                reconnect=reconnect,
             )
             for edge_index, edge in enumerate(settings.edges)
             for _ in range(settings.tunnels)

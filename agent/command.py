@@ -77,6 +77,33 @@ def agent(
             show_default="10",
         ),
     ] = None,
+    reconnect_delay: Annotated[
+        float | None,
+        Option(
+            "--reconnect-delay",
+            metavar="SECONDS",
+            help="Longest wait before the first new try to open a tunnel; doubles with each.",
+            show_default="0.5",
+        ),
+    ] = None,
+    reconnect_max_delay: Annotated[
+        float | None,
+        Option(
+            "--reconnect-max-delay",
+            metavar="SECONDS",
+            help="Longest wait before any new try.",
+            show_default="30",
+        ),
+    ] = None,
+    reconnect_stable: Annotated[
+        float | None,
+        Option(
+            "--reconnect-stable",
+            metavar="SECONDS",
+            help="Time a tunnel must have stood for its loss to count as the first.",
+            show_default="5",
+        ),
+    ] = None,
     upstream_connect_timeout: Annotated[
         float | None,
         Option(
@@ -138,6 +165,9 @@ def agent(
             "connect_timeout": connect_timeout,
             "ping_interval": ping_interval,
             "ping_timeout": ping_timeout,
+            "reconnect_delay": reconnect_delay,
+            "reconnect_max_delay": reconnect_max_delay,
+            "reconnect_stable": reconnect_stable,
             "upstream_connect_timeout": upstream_connect_timeout,
             "upstream_response_timeout": upstream_response_timeout,
             "log_level": log_level,

@@ -163,6 +163,12 @@ class AgentSettings(Settings):
     """How long an edge may be silent before it is asked whether it is there."""
     ping_timeout: Seconds = 10.0
     """How long each of two such PINGs may stay unanswered before its tunnel is given up."""
+    reconnect_delay: Seconds = 0.5
+    """Bound of the wait before the first new try to open a tunnel; it doubles with each further one."""
+    reconnect_max_delay: Seconds = 30.0
+    """What that bound does not exceed."""
+    reconnect_stable: Seconds = 5.0
+    """How long a tunnel must have stood for its loss to be met like the first."""
     upstream_connect_timeout: Seconds = 5.0
     """How long connecting to an upstream may take."""
     upstream_response_timeout: Seconds = 60.0

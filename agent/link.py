@@ -16,17 +16,12 @@ from h2s.liveness import Liveness, LivenessTimes
 from h2s.messages import Hello, Welcome
 from h2s.tunnel import dial
 
-from .backoff import Backoff
+from .backoff import Backoff, ReconnectTimes
 from .tunnel import AgentTunnel
 
 __all__ = ["Link"]
 
 log: Any = structlog.get_logger("agent.link")
-
-
-STABLE = 5.0
-"""Seconds that a tunnel must have stood for its loss to be met like the first: an edge may be one that lets agents in
-and loses them at once."""
 
 
 class Link:
@@ -42,6 +37,7 @@ class Link:
         on_change: Callable[[], None],
         connect_timeout: float,
         liveness: LivenessTimes,
+        reconnect: ReconnectTimes,
     ) -> None:
         self.edge = edge
         self.tunnel: AgentTunnel | None = None
@@ -52,7 +48,8 @@ class Link:
         self._on_change = on_change
         self._connect_timeout = connect_timeout
         self._times = liveness
-        self._backoff = Backoff(random=random.random)
+        self._stable = reconnect.stable
+        self._backoff = Backoff(reconnect, random=random.random)
         self._wake = asyncio.Event()
         self._registered_before = False
         self._stopping = False
@@ -121,7 +118,7 @@ class Link:
             return await asyncio.shield(tunnel.closed)
         finally:
             self.tunnel = None
-            if loop.time() - up_at >= STABLE:
+            if loop.time() - up_at >= self._stable:
                 self._backoff.reset()
             self._on_change()
             if not tunnel.closed.done():

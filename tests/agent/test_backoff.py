@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.backoff import Backoff
+from agent.backoff import Backoff, ReconnectTimes
 
 fractions = st.floats(0, 1, exclude_max=True)
 
@@ -22,6 +22,11 @@ def test_the_bound_doubles_up_to_the_cap() -> None:
     assert longest(9) == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
+def test_the_bounds_are_as_eager_as_was_asked() -> None:
+    backoff = Backoff(ReconnectTimes(delay=0.1, max_delay=0.3), random=lambda: 1.0)
+    assert [backoff.next() for _ in range(4)] == [0.1, 0.2, 0.3, 0.3]
+
+
 def test_the_bound_holds_for_ever() -> None:
     assert longest(10_000)[-1] == 30
 
@@ -34,7 +39,7 @@ def test_a_wait_may_be_nothing_at_all() -> None:
 def test_a_wait_lies_between_what_was_asked_and_the_bound_above_it(
     draws: list[float], at_least: float
 ) -> None:
-    backoff = Backoff(base=0.5, cap=30.0, random=iter(draws).__next__)
+    backoff = Backoff(random=iter(draws).__next__)
     for tries in range(len(draws)):
         wait = backoff.next(at_least=at_least)
         assert at_least <= wait <= at_least + min(30.0, 0.5 * 2**tries)

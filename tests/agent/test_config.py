@@ -34,6 +34,8 @@ def test_only_edges_services_and_token_are_required() -> None:
     settings = load()
     assert (settings.tunnels, settings.drain_timeout, settings.connect_timeout) == (2, 30, 10)
     assert (settings.ping_interval, settings.ping_timeout) == (25, 10)
+    waits = (settings.reconnect_delay, settings.reconnect_max_delay, settings.reconnect_stable)
+    assert waits == (0.5, 30, 5)
     assert (settings.upstream_connect_timeout, settings.upstream_response_timeout) == (5, 60)
     assert (settings.zone, settings.labels, settings.admin, settings.capacity) == ("", {}, None, None)
 

@@ -10,8 +10,7 @@ from typing import cast
 
 import pytest
 
-import agent.link
-from agent.backoff import Backoff
+from agent.backoff import Backoff, ReconnectTimes
 from agent.link import Link
 from agent.tunnel import AgentTunnel
 from backplane.cli.address import Address
@@ -48,7 +47,7 @@ class Waits:
 class Linked:
     """A link to a port on loopback, with what it changed."""
 
-    def __init__(self, port: int, trust: Trust) -> None:
+    def __init__(self, port: int, trust: Trust, *, stable: float = 5.0) -> None:
         self.states: list[bool] = []
         self.waits = Waits()
         self.link = Link(
@@ -59,6 +58,7 @@ class Linked:
             on_change=lambda: self.states.append(self.link.tunnel is not None),
             connect_timeout=5.0,
             liveness=LivenessTimes(),
+            reconnect=ReconnectTimes(stable=stable),
         )
         self.link._backoff = cast(Backoff, self.waits)
 
@@ -122,15 +122,13 @@ def test_an_edge_that_comes_back_is_found(drive: Drive, trust: Trust) -> None:
     drive(main)
 
 
-@pytest.mark.parametrize(("lives", "resets"), [(0.0, 1), (1000.0, 0)], ids=["long", "short"])
+@pytest.mark.parametrize(("stable", "resets"), [(0.0, 1), (1000.0, 0)], ids=["long", "short"])
 def test_only_a_tunnel_that_stood_for_a_while_starts_the_waits_over(
-    drive: Drive, trust: Trust, monkeypatch: pytest.MonkeyPatch, lives: float, resets: int
+    drive: Drive, trust: Trust, stable: float, resets: int
 ) -> None:
-    monkeypatch.setattr(agent.link, "STABLE", lives)
-
     async def main() -> None:
         async with Edge().serving(trust.edge()) as edge:
-            linked = Linked(edge.port, trust)
+            linked = Linked(edge.port, trust, stable=stable)
             async with linked.running():
                 (await edge.tunnel()).connection.abort()
                 await until(lambda: linked.waits.asked)
