@@ -1,8 +1,10 @@
-"""What the tunnel costs, measured beside going to the application directly.
+"""What the way through edge and agent costs, measured fairly.
 
-`python -m bench` runs the real programs on loopback: an application (nginx, or the tests' origin where there is none),
-an edge with its access log in a file, and an agent. Machines differ and so do moments, so the figures to look at are
-the ratios: each round measures `direct` and `tunnel` one right after the other, and a ratio is taken within a round.
+`python -m bench` starts real programs on loopback and loads them: an application (nginx), and in turn, in each of
+several rounds, every system of `systems`: nothing at all, Backplane with each of its engines, and the peers that are
+there. Machines differ and so do moments, so the figures to look at are the ratios: each round measures the systems one
+right after the other, and a ratio is taken within a round.
 
-`load` drives small requests, `bulk` moves large bodies, `cost` reads what a program has used, `report` sums up.
+`measures` says what is measured, as cases; `load` has the clients, `cost` reads what a program has used, `results` and
+`report` sum up. A measurement in which anything went wrong is shouted about and not counted.
 """

@@ -1,0 +1,1 @@
+"""The clients: programs that others wrote and know, started and read."""

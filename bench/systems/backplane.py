@@ -1,0 +1,74 @@
+"""Backplane, with one of its HTTP/2 engines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import Literal
+
+from tests.e2e.address import free_address
+from tests.e2e.programs import answers, backplane
+
+from .system import HOST, TUNNELS, Running, Site
+
+__all__ = ["Backplane"]
+
+SAY_ENGINE = "from h2s.engine import engine_name; print(engine_name())"
+
+
+class Backplane:
+    """`backplane edge` and `backplane agent`."""
+
+    def __init__(self, engine: Literal["native", "portable"]) -> None:
+        self.name = engine
+        self.environment = {"BACKPLANE_H2_ENGINE": engine}
+
+    def version(self) -> str:
+        """Return the version of the distribution."""
+        return version("backplane-server")
+
+    def missing(self) -> str | None:
+        """Ask for the engine and see which one comes."""
+        done = subprocess.run(
+            [sys.executable, "-c", SAY_ENGINE],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            return f"the {self.name} engine does not load: {done.stderr.strip().rpartition(chr(10))[2]}"
+        engine = done.stdout.strip()
+        return None if engine.startswith(self.name) else f"asked for the {self.name} engine, {engine} came"
+
+    def start(self, site: Site) -> Running:
+        """Start an edge and an agent."""
+        public, tunnel, api = free_address(), free_address(), free_address()
+        data = site.file("data")
+        options: list[object] = ["--access-log", site.file("access.log")]
+        if site.tls:
+            options += ["--public-cert", site.certificate.chain, "--public-key", site.certificate.key]
+        edge = site.stage.run(
+            f"{site.name}-edge",
+            backplane(
+                "edge",
+                *("--data-dir", data, "--public", public, "--tunnel", tunnel, "--api", api),
+                *("--public-max-connections-per-address", "16384"),
+                *options,
+            ),
+            self.environment,
+        )
+        edge.wait_until(lambda: answers(f"http://{api}/readyz"), "the edge is ready")
+        agent = site.stage.run(
+            f"{site.name}-agent",
+            backplane(
+                "agent",
+                *("--token-file", data / "join-token", "--edge", tunnel, "--tunnels", TUNNELS),
+                *("--service", f"web=http://{site.origin.clear}"),
+            ),
+            self.environment,
+        )
+        running = Running(public=public, tls=site.tls, programs={"edge": edge, "agent": agent})
+        agent.wait_until(lambda: answers(running.url(), HOST), "the edge serves")
+        return running
