@@ -7,7 +7,8 @@ llhttp does the parsing. Around it stand the rules that it leaves to its user:
 * Nothing is collected without bound: heads, trailers and chunk extensions are limited, and so is the number of 1xx.
 * A response ends where its framing says so. Only one with neither length nor chunks ends with the connection; for
   any other the end of the connection is an error.
-* Anything that follows a complete response makes the connection unfit for another request (`reusable`).
+* Anything that follows a complete response makes the connection unfit for another request (`reusable`). That goes for
+  empty lines too, which llhttp skips without a word: so the response's end is looked for in the read that had it.
 
 One reader reads one response. Events are made at the end of each read, so what came together is passed on together,
 and the end of the stream is on the last event that carries something.
@@ -36,6 +37,8 @@ MAX_INFORMATIONAL = 64
 FIELD_OVERHEAD = 32
 """What HTTP/2 counts for a field beside its name and value (RFC 9113 §6.5.2)."""
 
+_END_OF_LINES = re.compile(rb"[^\r\n]\r\n\r\n")
+"""How a head ends, and a chunked body: with a line that is not empty, and one that is."""
 _CONTROL_IN_VALUE = re.compile(rb"\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):[^\r\n]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BODILESS = frozenset({204, 304})
 """No body follows. A 304 may say how long it would be (RFC 9110 §15.4.5), a 204 may not (§8.6)."""
@@ -79,6 +82,7 @@ class ResponseReader:
 
     __slots__ = (
         "_body",
+        "_chunked",
         "_events",
         "_fault",
         "_fields",
@@ -91,6 +95,7 @@ class ResponseReader:
         "_seen",
         "_size",
         "_surplus",
+        "_tail",
         "_trailers",
         "_until_close",
         "_upgrade",
@@ -115,6 +120,9 @@ class ResponseReader:
         self._body: list[bytes] = []
         self._fault: str | None = None
         self._head_seen = False
+        self._chunked = False
+        self._tail = b""
+        """The last bytes of the reads before."""
         self._informational = 0
         self._keep_alive = False
         self._until_close = False
@@ -137,6 +145,7 @@ class ResponseReader:
             self._surplus = True
             return []
         self._seen += len(data)
+        head_was_seen = self._head_seen
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -149,8 +158,10 @@ class ResponseReader:
             raise UpstreamInvalid(self._fault)
         if self._seen > MAX_HEAD and not self.complete:
             raise UpstreamInvalid(f"more than {MAX_HEAD} bytes of head, trailers or chunk extensions")
-        if self.complete and self._method == b"HEAD" and not data.endswith(b"\n"):
-            self._surplus = True
+        if not self.complete:
+            self._tail = (data if len(data) > 4 else self._tail + data)[-4:]
+        elif not self._surplus:
+            self._surplus = not self._ends(data, head_was_seen=head_was_seen)
         return self._take()
 
     def eof(self) -> list[Event]:
@@ -257,6 +268,7 @@ class ResponseReader:
         if connection:
             options = {option.strip() for option in connection.split(b",")}
             self._keep_alive = b"close" not in options and (self._keep_alive or b"keep-alive" in options)
+        self._chunked = chunked
         self._head = self._for_tunnel(status, fields, without_length=status == 204)
         if self._method == b"HEAD":
             self.complete = True
@@ -282,6 +294,24 @@ class ResponseReader:
         if name is not None:
             self._fault = f"{name.decode('ascii', 'replace')}: a field that HTTP/2 cannot carry"
         return kept
+
+    def _ends(self, data: bytes, *, head_was_seen: bool) -> bool:
+        """Say whether the response, which this read has completed, ends with it and not before.
+
+        In doubt it does not: an empty line in front of a head costs the connection, too.
+        """
+        if self._chunked or not self._body:
+            return _END_OF_LINES.fullmatch((self._tail + data)[-5:]) is not None
+        start = 0
+        if not head_was_seen:
+            before = self._tail[-3:]
+            data = before + data
+            for _ in range(len(self._events) + 1):
+                end = data.find(b"\r\n\r\n", start)
+                if end < 0:
+                    return False
+                start = end + 4
+        return start + sum(map(len, self._body)) == len(data)
 
     def _switch(self, rest: bytes) -> None:
         """Go raw after a 101, whose head has been judged already; behind a complete response it is surplus."""

@@ -2,8 +2,8 @@
 
 The connection finds the empty line that ends a head and hands over exactly the bytes up to it. The request line is
 matched here, so that any method passes; llhttp checks the syntax of the fields behind it and splits them. What they
-mean together (RFC 9112 §3, §6) is decided here. A head whose lines end in anything but CRLF is refused before, so both
-see its end in the same place.
+mean together (RFC 9112 §3, §6) is decided here, as far as HTTP/2 does not say it alike (`rules`). A head whose lines
+end in anything but CRLF is refused before, so both see its end in the same place.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from edge.fieldset import (
 )
 from edge.message import Request
 from edge.problem import Refusal
-from h2s.engine.session import Field, Fields
+from h2s.engine.session import Fields
 
-from . import websocket
+from . import rules
 from .body import ChunkedDecoder
 from .limits import IngressLimits
 
@@ -50,10 +50,9 @@ def check_unfinished(data: bytes, at: int, limits: IngressLimits, *, checked: in
     """
     size = len(data) - at
     line_end = data.find(b"\r\n", at, at + limits.request_line + 2)
-    if size > limits.request_line and line_end < 0:
-        raise Refusal(414, "target_too_long", "The request line is too long.")
-    if size > limits.header_bytes:
-        raise Refusal(431, "head_too_large", "The request's head is too large.")
+    if line_end < 0:
+        rules.check_line_size(size, limits)
+    rules.check_head_size(size, limits)
     new = at + checked
     if data.count(b"\n", new) != data.count(b"\r\n", max(new - 1, at)):
         raise _bad_line_end()
@@ -123,15 +122,13 @@ class HeadParser:
     def parse(self, head: bytes) -> RequestHead:
         """Parse a head, from its request line to the empty line. Raises Refusal."""
         limits = self._limits
-        if len(head) > limits.header_bytes:
-            raise Refusal(431, "head_too_large", "The request's head is too large.")
+        rules.check_head_size(len(head), limits)
         line_end = head.find(b"\r\n")
-        if line_end > limits.request_line:
-            raise Refusal(414, "target_too_long", "The request line is too long.")
+        rules.check_line_size(line_end, limits)
         method, target, version = _split_request_line(head[:line_end])
         noted, kept = _sort(self._read_fields(head[line_end + 2 :]))
         if len(self._fields) > limits.header_fields:
-            raise Refusal(431, "too_many_fields", "The request has too many fields.")
+            raise rules.too_many_fields()
         request = RequestHead(method, version, kept)
         if method == b"CONNECT":
             raise connect_refused()
@@ -145,7 +142,7 @@ class HeadParser:
         """Parse a trailer section with its empty line; return what may be forwarded. Raises Refusal."""
         fields = self._read_fields(section)
         if len(fields) > self._limits.header_fields:
-            raise Refusal(431, "too_many_fields", "The request has too many trailer fields.")
+            raise rules.too_many_fields("trailer fields")
         return public_trailers([(name, value.rstrip(b" \t")) for name, value in fields])
 
     def check_chunks(self, data: bytes, at: int) -> None:
@@ -233,33 +230,27 @@ def _set_framing(request: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
             raise Refusal(501, "transfer_coding", "The only transfer coding understood here is chunked.")
         request.chunked = True
     elif lengths is not None:
-        if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 18:
-            raise Refusal(400, "bad_length", "Content-Length has to be one number.")
-        request.length = int(lengths[0])
+        request.length = rules.body_length(lengths)
 
 
 def _set_target(request: RequestHead, target: bytes, hosts: list[bytes]) -> None:
     """Find authority and path (RFC 9112 §3.2)."""
-    if len(hosts) != 1 and (hosts or request.version == "1.1"):
-        raise Refusal(400, "bad_host", "A request has exactly one Host.")
-    if hosts:
-        check_authority(hosts[0])
-        request.authority = hosts[0]
-    if b"#" in target:
-        raise Refusal(400, "bad_target", "A request target has no fragment.")
-    if target.startswith(b"/") or (target == b"*" and request.method == b"OPTIONS"):
-        request.path = target
-        return
-    absolute = _ABSOLUTE.fullmatch(target)
-    if absolute is None:
-        raise Refusal(400, "bad_target", "The request target is neither a path nor an absolute http URI.")
-    check_authority(absolute[1])
-    request.authority = absolute[1]
-    path = absolute[2]
-    if not path and request.method == b"OPTIONS":
-        request.path = b"*"
-    else:
-        request.path = path if path.startswith(b"/") else b"/" + path
+    if hosts or request.version == "1.1":
+        request.authority = rules.one_authority(hosts)
+    path = target
+    if not target.startswith(b"/") and target != b"*":
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None:
+            raise rules.bad_target("The request target is neither a path nor an absolute http URI.")
+        check_authority(absolute[1])
+        request.authority = absolute[1]
+        path = absolute[2]
+        if not path and request.method == b"OPTIONS":
+            path = b"*"
+        elif not path.startswith(b"/"):
+            path = b"/" + path
+    rules.check_path(path, request.method)
+    request.path = path
 
 
 def _apply(request: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
@@ -276,7 +267,7 @@ def _apply(request: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
         request.fields.append((b"te", b"trailers"))
     for value in noted.get(b"expect", []):
         if request.version == "1.0":
-            request.fields = _without(request.fields, b"expect")
+            request.fields = rules.without(request.fields, b"expect")
         else:
             check_expectation(value)
     if b"upgrade" in options and b"upgrade" in noted:
@@ -291,13 +282,8 @@ def _set_upgrade(request: RequestHead, offers: list[bytes]) -> None:
     protocols = [protocol for protocol in list_members(offers) if protocol not in NEVER_UPGRADED]
     if not protocols or request.version == "1.0" or request.method != b"GET":
         return
-    if request.chunked or request.length:
-        raise Refusal(400, "upgrade_with_body", "A request that asks for an upgrade has no body here.")
+    has_body = request.chunked or request.length > 0
     request.upgrade = protocols[0]
-    request.fields = _without(request.fields, b"content-length")
-    if request.upgrade == b"websocket":
-        request.websocket_key, request.fields = websocket.take_key(request.fields)
-
-
-def _without(fields: Fields, name: bytes) -> list[Field]:
-    return [field for field in fields if field[0] != name]
+    request.websocket_key, request.fields = rules.start_upgrade(
+        protocols[0], request.fields, has_body=has_body, key_needed=True
+    )

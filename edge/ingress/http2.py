@@ -5,16 +5,22 @@ more; a moment later, when what the client had sent before it knew has arrived, 
 taken. When no stream is left the connection closes.
 
 Floods are the session's to find (`h2s.engine.session`): cancelling, which is cheap for a client and dear for what is
-behind the edge, and frames without use. A client that asks and does not read is found here: what it leaves waiting is
-looked at each `stall_timeout`, and a response of which it has taken less than `stall_bytes` is reset.
+behind the edge, and frames without use. Clients that keep others waiting are found here, by patrols of the connection
+that look at all its streams:
+
+* each `stall_timeout` for responses of which the client has taken less than `stall_bytes`;
+* each `body_timeout` for requests of which less has come than `body_rate` asks;
+* each `tunnel_timeout`, or `idle_timeout` for the last half of one, for tunnels in which nothing has moved.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
+from typing import cast
 
-from edge.problem import Refusal, problem
+from edge.problem import Refusal
 from h2s.connection import Connection, Stream
 from h2s.engine import Limits, Role, create_session
 from h2s.engine.session import Fields, Goaway, Rate
@@ -23,7 +29,9 @@ from h2s.liveness import Liveness, LivenessTimes
 
 from .context import Context
 from .deadline import Deadline
-from .http2_exchange import Http2Exchange, understand
+from .http2_exchange import Http2Exchange, Waits
+from .http2_head import HEAD_ALLOWANCE, understand
+from .patrol import Patrol
 from .refused import refused_request
 
 __all__ = ["Http2Connection"]
@@ -51,7 +59,7 @@ class Http2Connection:
             Role.SERVER,
             Limits(
                 max_concurrent_streams=limits.concurrent_streams,
-                max_header_list_size=limits.header_bytes,
+                max_header_list_size=limits.header_bytes * HEAD_ALLOWANCE,
                 connect_protocol=True,
                 queue_high=QUEUE_HIGH,
                 queue_low=QUEUE_LOW,
@@ -64,7 +72,15 @@ class Http2Connection:
         self._transport = transport
         self._deadline = Deadline(self.loop, self._on_deadline)
         self._draining = False
-        self._look: asyncio.TimerHandle | None = None
+        self._stalls = Patrol(self.loop, limits.stall_timeout, self._look_for_stalls)
+        self._patrols = {
+            waits: Patrol(self.loop, interval, partial(self._look_after, waits, least))
+            for waits, interval, least in (
+                (Waits.BODY, limits.body_timeout, max(1, limits.body_rate * limits.body_timeout)),
+                (Waits.BOTH_WAYS, limits.tunnel_timeout, 1),
+                (Waits.LAST_WAY, limits.idle_timeout, 1),
+            )
+        }
 
     def start(self) -> None:
         """Take over the transport; the client has `head_timeout` for its first request."""
@@ -109,6 +125,10 @@ class Http2Connection:
         if not self._draining:
             self._deadline.set(self.loop.time() + self.context.limits.idle_timeout)
 
+    def watch(self, waits: Waits) -> None:
+        """See to it that somebody looks after what a stream waits for."""
+        self._patrols[waits].start()
+
     # -- h2s.connection.Owner -------------------------------------------------------------------------------------
 
     def on_stream(
@@ -116,8 +136,7 @@ class Http2Connection:
     ) -> Stream | None:
         """Hand a request to the gateway."""
         self.active()
-        if self._look is None:
-            self._look_later()
+        self._stalls.start()
         exchange = Http2Exchange(self, stream_id, request_done=end_stream)
         try:
             request = understand(
@@ -132,14 +151,14 @@ class Http2Connection:
             now = time.monotonic()
             refused = refused_request(fields, scheme=self.scheme, peer=self.peer, started=now)
             request_id = self.context.gateway.refused(refused, refusal.status, refusal.code)
-            answer, body = problem(refusal.status, refusal.code, refusal.detail, request_id)
             exchange.head_only = (b":method", b"HEAD") in fields
-            exchange.send_head(refusal.status, answer + refusal.fields, end_stream=False)
-            exchange.send_data(body, end_stream=True)
+            exchange.answer(refusal, request_id)
         else:
             exchange.head_only = request.method == b"HEAD"
             exchange.upgrade = request.upgrade is not None
             exchange.inbound = self.context.gateway.begin(request, exchange)
+            if not end_stream:
+                self.watch(Waits.BODY)
         return None if exchange.done else exchange
 
     def on_settings(self, connection: Connection, values: dict[int, int]) -> None:
@@ -151,8 +170,9 @@ class Http2Connection:
     def on_closed(self, connection: Connection, error: Exception | None) -> None:
         """Forget the connection."""
         self._deadline.cancel()
-        if self._look is not None:
-            self._look.cancel()
+        self._stalls.cancel()
+        for patrol in self._patrols.values():
+            patrol.cancel()
         self.context.connections.discard(self)
 
     # -- time -----------------------------------------------------------------------------------------------------
@@ -166,10 +186,7 @@ class Http2Connection:
         else:
             self.active()
 
-    def _look_later(self) -> None:
-        self._look = self.loop.call_later(self.context.limits.stall_timeout, self._look_for_stalls)
-
-    def _look_for_stalls(self) -> None:
+    def _look_for_stalls(self) -> bool:
         """Reset the responses that the client leaves waiting; look again as long as there are streams."""
         connection = self.connection
         for stream_id in connection.session.stalled(self.context.limits.stall_bytes):
@@ -177,10 +194,17 @@ class Http2Connection:
             connection.reset(stream_id, ErrorCode.CANCEL)
             if exchange is not None:
                 exchange.on_reset(ErrorCode.CANCEL, True)
-        if connection.session.open_streams:
-            self._look_later()
-        else:
-            self._look = None
+        return connection.session.open_streams > 0
+
+    def _look_after(self, waits: Waits, least: float) -> bool:
+        """Look at the streams that wait for this; again as long as there are any."""
+        waiting = False
+        for stream in tuple(self.connection.streams.values()):
+            exchange = cast(Http2Exchange, stream)
+            if exchange.waits is waits:
+                waiting = True
+                exchange.look(waits, least)
+        return waiting
 
     def _drain(self) -> None:
         connection = self.connection

@@ -1,83 +1,41 @@
-"""One request on a public HTTP/2 connection: its head understood, and the `Downstream` of its response.
+"""One request on a public HTTP/2 connection, seen from the gateway: the `Downstream` of its response.
 
 A response may end before its request. The stream is then reset with NO_ERROR once the response has left (RFC 9113
 §8.1), and the rest of the request is not looked at.
+
+What an exchange waits for of its client is one of `Waits`, and the connection looks at an interval (`look`) whether it
+has come. A body has to keep to `body_rate` until the response begins; from then on the stream is a way for both, like
+an upgraded connection, on which something has to move either way now and then.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from edge.fieldset import (
-    CONNECTION_FIELDS,
-    NEVER_UPGRADED,
-    check_authority,
-    check_expectation,
-    connect_refused,
-    is_withheld,
-    public_trailers,
-)
-from edge.message import Inbound, Request
-from edge.problem import Refusal
+from edge.message import Inbound
+from edge.problem import Refusal, problem
 from h2s.engine.session import Fields
 from h2s.errors import ErrorCode
 
-from . import response
-from .limits import IngressLimits
+from . import response, rules
+from .http2_head import understand_trailers
 
 if TYPE_CHECKING:
     from .http2 import Http2Connection
 
-__all__ = ["Http2Exchange", "understand"]
+__all__ = ["Http2Exchange", "Waits"]
 
 
-def understand(
-    fields: Fields, *, limits: IngressLimits, scheme: bytes, peer: str, started: float, end_stream: bool
-) -> Request:
-    """Make a Request of a head that the session found well-formed. Raises Refusal."""
-    if len(fields) > limits.header_fields:
-        raise Refusal(431, "too_many_fields", "The request has too many fields.")
-    pseudo: dict[bytes, bytes] = {}
-    kept: Fields = []
-    cookies: list[bytes] = []
-    host = b""
-    for field in fields:
-        name, value = field
-        if name == b"cookie":
-            cookies.append(value)
-        elif name == b"host":
-            host = value
-        elif name[:1] == b":":
-            pseudo[name] = value
-        elif name == b"expect":
-            check_expectation(value)
-            kept.append(field)
-        elif name == b"te" or (name not in CONNECTION_FIELDS and not is_withheld(name)):
-            kept.append(field)
-    if cookies:
-        kept.append((b"cookie", b"; ".join(cookies)))
-    method = pseudo[b":method"]
-    protocol = pseudo.get(b":protocol")
-    if method == b"CONNECT" and protocol is None:
-        raise connect_refused()
-    if protocol is not None and protocol.lower() in NEVER_UPGRADED:
-        raise Refusal(501, "unknown_protocol", "This protocol is not spoken here.")
-    authority = pseudo.get(b":authority", host)
-    check_authority(authority)
-    if host and host.lower() != authority.lower():
-        raise Refusal(400, "bad_host", "Host and :authority differ.")
-    return Request(
-        method=method,
-        scheme=scheme,
-        authority=authority,
-        path=pseudo[b":path"],
-        fields=kept,
-        upgrade=protocol,
-        version="2",
-        peer=peer,
-        started=started,
-        end_stream=end_stream,
-    )
+class Waits(Enum):
+    """What an exchange may not be kept waiting for by its client."""
+
+    BODY = "body"
+    """The rest of the request, while there is no response."""
+    BOTH_WAYS = "both ways"
+    """Anything, on a stream whose response has begun and whose request goes on."""
+    LAST_WAY = "last way"
+    """The client's end of a tunnel of which our direction has ended."""
 
 
 class Http2Exchange:
@@ -85,7 +43,10 @@ class Http2Exchange:
 
     __slots__ = (
         "_bodyless",
+        "_head_sent",
         "_left",
+        "_looked_for",
+        "_moved",
         "_over",
         "_owed",
         "_owner",
@@ -107,7 +68,12 @@ class Http2Exchange:
         self._owner = owner
         self._stream_id = stream_id
         self._request_done = request_done
+        self._head_sent = False
         self._bodyless = False
+        self._moved = 0
+        """Bytes of the stream that came or went since the last look."""
+        self._looked_for: Waits | None = None
+        """What was waited for at the last look, and ever since."""
         self._left: int | None = None
         self._paused = False
         self._owed = 0
@@ -144,9 +110,12 @@ class Http2Exchange:
         head = [(b":status", b"%d" % status), *fields]
         if not any(name == b"date" for name, _ in fields):
             head.append((b"date", self._owner.context.date()))
+        self._head_sent = True
         self._owner.connection.send_head(self._stream_id, head, end_stream=end_stream)
         if end_stream:
             self._end()
+        elif self._tunnel or not self._request_done:
+            self._owner.watch(Waits.BOTH_WAYS)
 
     def send_data(self, data: bytes, *, end_stream: bool) -> bool:
         """Queue a piece of the body."""
@@ -161,6 +130,7 @@ class Http2Exchange:
             if self._left < 0 or (end_stream and self._left):
                 self.abort()
                 return True
+        self._moved += len(data)
         writable = self._owner.connection.send_data(self._stream_id, data, end_stream=end_stream)
         if end_stream:
             self._end()
@@ -185,6 +155,7 @@ class Http2Exchange:
     def pause_request(self) -> None:
         """Give no more of the stream's window back."""
         self._paused = True
+        self._looked_for = None
 
     def resume_request(self) -> None:
         """Give back what is owed, and go on."""
@@ -203,6 +174,7 @@ class Http2Exchange:
 
     def on_data(self, data: bytes, flow: int, end_stream: bool) -> None:
         """Pass on a piece of the request's body."""
+        self._moved += flow
         if end_stream:
             self._end_request()
         elif self._paused:
@@ -213,8 +185,13 @@ class Http2Exchange:
 
     def on_trailers(self, fields: Fields) -> None:
         """Pass on the request's trailers."""
+        try:
+            trailers = understand_trailers(fields, self._owner.context.limits)
+        except Refusal as refusal:
+            self._request_done = True
+            self._break_off(refusal)
+            return
         self._end_request()
-        trailers = public_trailers(fields)
         if trailers:
             self.inbound.on_request_trailers(trailers)
         else:
@@ -223,13 +200,55 @@ class Http2Exchange:
     def on_reset(self, code: int, processed: bool) -> None:
         """The client cancelled, or left."""
         self._over = self.done = True
+        self._owner.active()
         self.inbound.on_client_gone()
 
     def on_drained(self) -> None:
         """The gateway can send more."""
         self.inbound.on_downstream_drained()
 
+    # -- what the connection uses ---------------------------------------------------------------------------------
+
+    def answer(self, refusal: Refusal, request_id: bytes = b"") -> None:
+        """Answer in the gateway's stead, which has not heard of the request or hears no more of it."""
+        fields, body = problem(refusal.status, refusal.code, refusal.detail, request_id)
+        self.send_head(refusal.status, fields + refusal.fields, end_stream=False)
+        self.send_data(body, end_stream=True)
+
+    @property
+    def waits(self) -> Waits | None:
+        """What the client owes now."""
+        if self._tunnel:
+            return Waits.LAST_WAY if self._over else Waits.BOTH_WAYS
+        if self._request_done:
+            return None
+        if self._head_sent:
+            return Waits.BOTH_WAYS
+        return None if self.upgrade else Waits.BODY
+
+    def look(self, waits: Waits, least: float) -> None:
+        """Give the client up if it has been waited for since the last look, and less than `least` bytes have moved.
+
+        Not while the gateway has the request wait: then there is nothing that the client could do about it.
+        """
+        if self._paused and waits is Waits.BODY:
+            return
+        if self._looked_for is waits and self._moved < least:
+            self._break_off(rules.timed_out())
+        else:
+            self._looked_for = waits
+            self._moved = 0
+
     # -- endings --------------------------------------------------------------------------------------------------
+
+    def _break_off(self, refusal: Refusal) -> None:
+        """End the exchange because of what the client did: with an answer, unless one has begun."""
+        self.inbound.on_client_gone()
+        if not self._head_sent:
+            self.answer(refusal)
+            return
+        self._over = self.done = True
+        self._owner.connection.reset(self._stream_id, ErrorCode.CANCEL)
 
     def _end_request(self) -> None:
         self._request_done = True
@@ -242,7 +261,9 @@ class Http2Exchange:
         self._owner.active()
         if self._request_done:
             self._forget()
-        elif not self._tunnel:
+        elif self._tunnel:
+            self._owner.watch(Waits.LAST_WAY)
+        else:
             self.done = True
             self._owner.connection.reset_when_sent(self._stream_id, ErrorCode.NO_ERROR)
 

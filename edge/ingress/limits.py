@@ -16,7 +16,7 @@ class IngressLimits:
     max_connections_per_address: int = 1024
     """The same for one client address; of IPv6 addresses the first 64 bits count."""
     request_line: int = 16 * 1024
-    """Longest HTTP/1.1 request line; above it 414."""
+    """Longest HTTP/1.1 request line, or method and path of HTTP/2; above it 414."""
     header_bytes: int = 64 * 1024
     """Largest request head, and largest trailer section; above it 431."""
     header_fields: int = 128
@@ -34,7 +34,8 @@ class IngressLimits:
     body_rate: int = 240
     """Bytes a second that a client has to send of a body, on average over `body_timeout`, until the response begins."""
     tunnel_timeout: float = 3600.0
-    """An upgraded connection on which nothing moves for this long, and at the most for twice as long, is closed."""
+    """An upgraded connection, or an HTTP/2 stream that goes on both ways, is closed when nothing moves on it for this
+    long, and at the most for twice as long."""
     linger_timeout: float = 2.0
     """How long a client has to read the last response and close before the edge does."""
     handshake_timeout: float = 10.0

@@ -205,8 +205,6 @@ PASSING2 = {
     "h2s-control": head2(CONTROL),
     "h2s-control twice": head2(CONTROL, CONTROL),
     "h2s-control and a control path": head2(CONTROL, path=b"/h2s.v1.Control/Sync", method=b"POST"),
-    "h2s-control in the scheme": head2(CONTROL, scheme=b"h2s"),
-    "scheme": head2(scheme=b"h2s-control"),
     "path": head2(path=b"/?h2s-control:%2000%0d%0ah2s-control:%2000"),
     "underscores": head2((b"x_under", b"1"), (b"h2s_control", b"00"), (b"content_length", b"9")),
     "a name of the edge's": head2((b"x-forwarded-for", b"6.6.6.6"), (b"forwarded", b"for=6.6.6.6")),
@@ -229,6 +227,8 @@ REFUSED2 = {
     "another host": head2((b"host", b"other.example")),
     "an authority that is no host": head2(authority=b"web.localhost/x"),
     "an authority with a user": head2(authority=b"h2s-control@web.localhost"),
+    "h2s-control and another scheme": head2(CONTROL, scheme=b"h2s"),
+    "h2s-control in the scheme": head2(scheme=b"h2s-control"),
     "h2c by extended CONNECT": head2((b":protocol", b"h2c"), method=b"CONNECT"),
     "plain CONNECT": [(b":method", b"CONNECT"), (b":authority", b"web.localhost:443")],
 }

@@ -1,8 +1,8 @@
 """Answers of an app that is broken, or in other hands; one row a case.
 
 Whatever it sends, its client gets the answer, a 502 that says why in the edge's log, or a broken answer; no other
-client gets anything of it; the next request on the same tunnel is served; and a connection with anything left over (but
-empty lines, which say nothing) is never used again.
+client gets anything of it; the next request on the same tunnel is served; and a connection with anything left over is
+never used again.
 """
 
 from __future__ import annotations
@@ -73,7 +73,13 @@ WHOLE = {
     "two responses at once": Case((GOOD + EVIL,), body=b"good"),
     "a hundred responses at once": Case((GOOD + EVIL * 100,), body=b"good"),
     "surplus that is no response": Case((GOOD + b"surplus",), body=b"good"),
-    "empty lines behind the answer": Case((GOOD + b"\r\n\r\n",), body=b"good", reused=True),
+    "empty lines behind the answer": Case((GOOD + b"\r\n\r\n",), body=b"good"),
+    "an empty line behind a body of them": Case(
+        (OK + b"Content-Length: 4\r\n\r\n\r\n\r\n\r\n",), body=b"\r\n\r\n"
+    ),
+    "an empty line behind chunks": Case((CHUNKED + b"4\r\ngood\r\n0\r\n\r\n\r\n",), body=b"good"),
+    "a bare LF behind 204": Case((b"HTTP/1.1 204 x\r\n\r\n\n",), 204),
+    "an empty line behind HEAD": Case((OK + b"Content-Length: 9\r\n\r\n\r\n",), method="HEAD"),
     "surplus behind chunks": Case((CHUNKED + b"4\r\ngood\r\n0\r\n\r\n" + EVIL,), body=b"good"),
     "100 and the answer": Case((b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD,), body=b"good", reused=True),
     "60 interim heads": Case(

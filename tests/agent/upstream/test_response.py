@@ -126,6 +126,43 @@ def test_bytes_behind_a_head_response_spoil_the_connection(framing: bytes, surpl
     assert not reader.reusable
 
 
+WHOLE = [
+    (OK + b"Content-Length: 0\r\n\r\n", b"GET"),
+    (OK + b"Content-Length: 2\r\n\r\nhi", b"GET"),
+    (OK + b"Content-Length: 6\r\n\r\na\r\n\r\n\n", b"GET"),
+    (OK + b"Content-Length: 4\r\n\r\n\r\n\r\n", b"GET"),
+    (b"HTTP/1.1 100 x\r\n\r\nHTTP/1.1 103 x\r\nA: b\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi", b"GET"),
+    (b"HTTP/1.1 100 x\r\n\r\nHTTP/1.1 204 x\r\n\r\n", b"GET"),
+    (b"HTTP/1.1 204 \r\n\r\n", b"GET"),
+    (b"HTTP/1.1 304 x\r\nContent-Length: 9\r\nA:\r\n\r\n", b"GET"),
+    (OK + b"Content-Length: 9\r\n\r\n", b"HEAD"),
+    (CHUNKED, b"HEAD"),
+    (CHUNKED + b"0\r\n\r\n", b"GET"),
+    (CHUNKED + b"4\r\n\r\n\r\n\r\n0;x=y\r\n\r\n", b"GET"),
+    (CHUNKED + b"2\r\nhi\r\n0\r\nGrpc-Status: 0\r\nX:\r\n\r\n", b"GET"),
+]
+
+
+@pytest.mark.parametrize(("response", "method"), WHOLE)
+@pytest.mark.parametrize("surplus", [b"\n", b"\r\n", b"\r\n\r\n", b"\n\n\n\n", b"\r\n" * 100, b"\r\n\n"])
+def test_empty_lines_behind_a_response_spoil_the_connection(
+    response: bytes, method: bytes, surplus: bytes
+) -> None:
+    for at in range(len(response) + 1):
+        reads = (response[:at], response[at:])
+        assert read(*filter(None, reads), method=method)[1].reusable
+        for split in (at, len(response) + 1):
+            data = response + surplus
+            events, reader = read(*filter(None, (data[:split], data[split:])), method=method)
+            assert not reader.reusable
+            assert said(events) == said(read(response, method=method)[0])
+
+
+def said(events: list[Event]) -> object:
+    """What the events say of a response, which may have no body."""
+    return whole([event for event in events if event != Body(b"", True)])[:4]
+
+
 @pytest.mark.parametrize("surplus", [b"x", b"H", OK, OK + b"A: b\r\nContent-Length: 0\r\n\r\n"])
 @pytest.mark.parametrize(
     "response", [OK + b"Content-Length: 1\r\n\r\na", CHUNKED + b"1\r\na\r\n0\r\nt: u\r\n\r\n"]

@@ -353,6 +353,7 @@ def test_extended_connect_is_an_upgrade_whose_ways_end_by_themselves(contexts: C
                 (b":scheme", b"https"),
                 (b":path", b"/chat"),
                 (b":authority", b"app.example"),
+                (b"sec-websocket-version", b"13"),
             ]
             tunnel = peer.send(fields, end_stream=False)
             await eventually(lambda: bool(served.gateway.exchanges))
