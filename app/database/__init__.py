@@ -1,0 +1,13 @@
+"""What an edge keeps: routes, policies, tokens and events, in SQLite or PostgreSQL.
+
+`Database` is the face: `read` and `write` give a session, and every failure of the database itself comes out as
+`DatabaseUnavailable` with a reason. The tables are in `models`; `schema` brings a database to them.
+"""
+
+from __future__ import annotations
+
+from .database import Database
+from .errors import DatabaseError, DatabaseUnavailable, SchemaMismatch
+from .url import DatabaseUrl
+
+__all__ = ["Database", "DatabaseError", "DatabaseUnavailable", "DatabaseUrl", "SchemaMismatch"]
