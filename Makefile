@@ -6,6 +6,7 @@
 #   make bench [ARGS=...]      the benchmark, beside other systems: ARGS=--quick, ARGS=--help
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
 #   make faults [ARGS=...]     whatever can break, 100 times (hours): ARGS="--rounds 5 --only edge"
+#   make native                builds the fast HTTP/2 engine again, and says what is missing if it cannot
 #   make clean                 removes .venv and caches
 #
 # PYTHON chooses the interpreter: make demo PYTHON=python3.12
@@ -16,14 +17,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := $(VENV)/.peers
+NATIVE := setup.py $(wildcard h2s/engine/*.pyx h2s/engine/_native/*.pxi)
+HINT    = $(BIN)/python -c 'import h2s.engine.native' 2>/dev/null || \
+  echo "The portable HTTP/2 engine runs. For the fast one: apt-get install gcc python3-dev libnghttp2-dev && make native"
 
-.PHONY: demo test lint bench fuzz faults clean
+.PHONY: demo test lint bench fuzz faults native clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
+	@$(HINT)
 	@exec $(BIN)/python -m examples.demo $(ARGS)
 
 test: $(STAMP)
+	@$(HINT)
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(STAMP)
@@ -48,7 +54,13 @@ fuzz: $(STAMP)
 faults: $(STAMP)
 	@exec $(BIN)/python -m tests.faults $(ARGS)
 
-$(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt
+native:
+	@rm -f $(STAMP) h2s/engine/native.*.so
+	@$(MAKE) --no-print-directory $(STAMP)
+	@$(BIN)/python -c 'import h2s.engine.native' || { \
+	  echo "error: it was not built; on Debian: apt-get install gcc python3-dev libnghttp2-dev" >&2; exit 1; }
+
+$(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt $(NATIVE)
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "error: '$(PYTHON)' is not there; choose an interpreter: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -63,5 +75,5 @@ $(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -rf *.egg-info sdk/*.egg-info sdk/build
+	rm -rf *.egg-info sdk/*.egg-info sdk/build h2s/engine/native.c h2s/engine/native.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from backplane.cli.exit import CommandError, ExitCode
 from backplane.cli.process import run_until_stopped
-from h2s.errors import Untrusted
+from h2s.engine import engine_name
+from h2s.errors import EngineUnavailable, Untrusted
 from h2s.token import JoinToken
 
 from .admin import AdminServer
@@ -21,6 +22,10 @@ __all__ = ["run"]
 
 def run(settings: AgentSettings) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises CommandError."""
+    try:
+        engine_name()
+    except EngineUnavailable as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
     token = read_token(settings.token_file)
 
     async def main(stop: asyncio.Event) -> None:

@@ -25,6 +25,8 @@ from edge.ingress import public_ssl_context
 from edge.plane import CannotListen, DataPlane, PlaneSettings
 from edge.port import DrainPlane, local_ports
 from edge.snapshot import JoinGrant, Snapshot
+from h2s.engine import engine_hint
+from h2s.errors import EngineUnavailable
 from h2s.liveness import LivenessTimes
 from h2s.messages import ConfigVersion, EdgeAddress
 from h2s.tunnel import edge_ssl_context
@@ -43,6 +45,12 @@ API_STOP_TIMEOUT = 2
 
 def run(settings: EdgeSettings) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises CommandError."""
+    try:
+        hint = engine_hint()
+    except EngineUnavailable as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
+    if hint is not None:
+        log.info(hint)
     try:
         with DataDirectory.open(settings.data_dir) as data, _access_log(settings) as access_log_fd:
             identity = Identity.load_or_create(data, settings.identity_dir)

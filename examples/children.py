@@ -110,6 +110,10 @@ class Children:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Return the environment without settings meant for other edges and agents."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BACKPLANE_")}
+    """Return the environment without settings meant for other edges and agents; the engine is meant for all."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "BACKPLANE_H2_ENGINE" or not name.startswith("BACKPLANE_")
+    }
     return kept | {"PYTHONUNBUFFERED": "1"}

@@ -8,7 +8,8 @@ H2SError
 │   ├── Untrusted        the peer is not the edge that the token names: certificate or ALPN
 │   ├── Refused            the edge said no, and said whether to retry and when
 │   └── VersionMismatch    no version of h2s is spoken by both
-└── ConnectionLost         the connection ended under something that was waiting for it
+├── ConnectionLost         the connection ended under something that was waiting for it
+└── EngineUnavailable      the HTTP/2 engine that was asked for does not exist here
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from enum import IntEnum
 
 __all__ = [
     "ConnectionLost",
+    "EngineUnavailable",
     "ErrorCode",
     "H2SError",
     "HandshakeError",
@@ -104,3 +106,7 @@ class VersionMismatch(HandshakeError):
 
 class ConnectionLost(H2SError):
     """The connection ended before the answer came."""
+
+
+class EngineUnavailable(H2SError, ImportError):
+    """The HTTP/2 engine that the environment names is unknown or does not load."""

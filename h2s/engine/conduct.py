@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 
 from ..errors import ErrorCode, RemoteProtocolError
+from .figures import OVERHEAD_UNIT
 from .session import EARNED, Limits, Rate
 
 __all__ = ["Allowance", "Conduct"]
-
-OVERHEAD_UNIT = 256
-"""Bytes of payload that make a frame of overhead count as one more."""
 
 
 class Allowance:

@@ -14,7 +14,6 @@ from h2.frame_buffer import FrameBuffer
 from hyperframe.frame import Frame
 
 __all__ = [
-    "PREFACE",
     "SETTINGS_ACK",
     "InboundBuffer",
     "data_header",
@@ -25,9 +24,6 @@ __all__ = [
     "settings",
     "window_update",
 ]
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What a client sends first (RFC 9113 §3.4)."""
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM = ACK = 0x1

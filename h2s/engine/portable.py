@@ -43,7 +43,8 @@ from hyperframe.frame import (
 from ..errors import ErrorCode, RemoteProtocolError
 from ..fields import content_length, request_error, response_error, trailer_error
 from . import frames
-from .sender import ENCODER_TABLE, MAX_WINDOW, Sender
+from .figures import ENCODER_TABLE, HARD_HEAD_FACTOR, MANY_FIELDS, MAX_ID, MAX_WINDOW, OVERSIZE_UNIT
+from .sender import Sender
 from .session import (
     Data,
     Event,
@@ -63,12 +64,6 @@ from .stream import Stream
 
 __all__ = ["PortableSession"]
 
-HARD_HEAD_FACTOR = 4
-"""A head above `max_header_list_size` ends its stream; one this many times larger is not even decompressed."""
-MANY_FIELDS = 256
-"""Fields above which a request costs more to read than it is worth: it counts as overhead, by its size."""
-OVERSIZE_UNIT = 2048
-"""Bytes of a head above the limit that count as one reset."""
 KNOWN_SETTINGS = frozenset(SettingCodes)
 
 
@@ -344,7 +339,7 @@ class PortableSession(Sender):
 
     def _on_goaway(self, frame: GoAwayFrame, events: list[Event]) -> None:
         self._conduct.overhead(frame.body_len)
-        last = frame.last_stream_id
+        last = frame.last_stream_id & MAX_ID
         self._closed_to_new = True
         events.append(Goaway(last, frame.error_code, frame.additional_data))
         if self._server:

@@ -20,31 +20,21 @@ from hpack import Encoder
 from ..errors import LocalProtocolError, NoFreeStream
 from . import frames
 from .conduct import Conduct
+from .figures import (
+    ASSUMED_PEER_STREAMS,
+    CRUMB,
+    DEFAULT_WINDOW,
+    MAX_ID,
+    MAX_WINDOW,
+    NEVER_INDEXED,
+    PREFACE,
+    REMEMBERED_RESETS,
+    TURN,
+)
 from .session import Fields, Limits, Role, Session
 from .stream import Stream
 
-__all__ = ["ENCODER_TABLE", "MAX_WINDOW", "Sender"]
-
-MAX_ID = MAX_WINDOW = 2**31 - 1
-DEFAULT_WINDOW = 65_535
-"""Every window before SETTINGS or WINDOW_UPDATE (RFC 9113 §6.9.2)."""
-TURN = 16 * 1024
-"""Bytes of DATA a stream sends before it is another's turn; the largest frame every peer accepts."""
-CRUMB = 1024
-"""Bytes of DATA below which a frame that a window has cut short earns the peer nothing."""
-ASSUMED_PEER_STREAMS = 100
-"""Streams a client opens before it has seen the server's limit (RFC 9113 §6.5.2 recommends no lower one)."""
-REMEMBERED_RESETS = 1024
-"""How many of the streams that it has reset a server recognises."""
-ENCODER_TABLE = 4096
-"""Bytes of compression table we use at the most, however much the peer offers."""
-NEVER_INDEXED = frozenset(
-    {
-        *(b"authorization", b"cookie", b"set-cookie", b":path", b"content-length", b"date", b"etag"),
-        *(b"last-modified", b"location", b"referer", b"x-request-id", b"traceparent", b"h2s-control"),
-    }
-)
-"""Fields kept out of the compression table: secrets (RFC 7541 §7.1), and what rarely comes twice."""
+__all__ = ["Sender"]
 
 
 class _Line:
@@ -108,7 +98,7 @@ class Sender(Session):
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_list_size,
         }
         if not self._server:
-            self._control += frames.PREFACE
+            self._control += PREFACE
             values[SettingCodes.ENABLE_PUSH] = 0
         elif limits.connect_protocol:
             values[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1

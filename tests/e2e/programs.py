@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from h2s.engine.choice import ENGINE_VARIABLE
+
 from .address import Address
 
 __all__ = ["Origin", "Program", "answers", "backplane", "eventually"]
@@ -67,7 +69,11 @@ class Program:
         self.name = name
         self.out = folder / f"{name}.out"
         self.err = folder / f"{name}.err"
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("BACKPLANE_")}
+        inherited = {
+            key: value
+            for key, value in os.environ.items()
+            if key == ENGINE_VARIABLE or not key.startswith("BACKPLANE_")
+        }
         with self.out.open("ab") as out, self.err.open("ab") as err:
             self.process = subprocess.Popen(
                 argv,

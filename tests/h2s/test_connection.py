@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -273,10 +274,7 @@ async def test_a_failure_to_write_ends_the_connection() -> None:
     pair = await Pair().start()
     error = Bug("cannot write")
 
-    def fail(limit: int) -> bytes:
-        raise error
-
-    pair.client.session.pull = fail  # type: ignore[method-assign]
+    pair.client.session = Mock(wraps=pair.client.session, pull=Mock(side_effect=error))
     pair.client.flush_soon()
     await settle()
     assert pair.client_owner.closed == [error]

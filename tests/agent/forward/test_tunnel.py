@@ -1,4 +1,4 @@
-"""Forwards on a real HTTP/2 connection, with the portable engine at both ends."""
+"""Forwards on a real HTTP/2 connection, with the engine that runs at both ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 from agent.forward import Forward
 from agent.upstream import Service
 from h2s.connection import Connection
-from h2s.engine.portable import PortableSession
+from h2s.engine import create_session
 from h2s.engine.session import Fields, Goaway, Limits, Role
 
 from .conftest import HELLO, OK, Recorder, Server, against, answering, eventually, fields
@@ -62,8 +62,8 @@ async def tunnel(service: Service) -> tuple[Connection, Connection, Agent]:
     loop = asyncio.get_running_loop()
     near, far = socket.socketpair()
     owner = Agent(service)
-    agent = Connection(PortableSession(Role.SERVER, Limits()), owner)
-    edge = Connection(PortableSession(Role.CLIENT, Limits()), Agent(service))
+    agent = Connection(create_session(Role.SERVER, Limits()), owner)
+    edge = Connection(create_session(Role.CLIENT, Limits()), Agent(service))
     await loop.create_connection(lambda: agent, sock=near)
     await loop.create_connection(lambda: edge, sock=far)
     return edge, agent, owner

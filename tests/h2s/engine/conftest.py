@@ -9,7 +9,7 @@ import pytest
 from hpack import Decoder, Encoder
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, SettingsFrame
 
-from h2s.engine.portable import PortableSession
+from h2s.engine.choice import ENGINES, load
 from h2s.engine.session import Event, Fields, Limits, Role, Session
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -131,13 +131,13 @@ class Engine:
         return peer
 
 
-ENGINES = {"portable": PortableSession}
-
-
-@pytest.fixture(params=sorted(ENGINES))
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each engine in turn."""
-    return Engine(ENGINES[request.param])
+    try:
+        return Engine(load(request.param))
+    except ImportError as error:
+        pytest.skip(f"the {request.param} engine is not built: {error}")
 
 
 @pytest.fixture(params=list(Role), ids=lambda role: role.value)

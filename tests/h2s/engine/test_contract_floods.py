@@ -296,7 +296,7 @@ def test_answers_that_are_not_read_stop_more_streams_from_being_taken(engine: En
     def answered() -> Iterator[list[Frame]]:
         for stream_id in IDS:
             yield [peer.head(stream_id, GET, end_stream=True)]
-            peer.session.send_head(stream_id, [*OK, (b"set-cookie", b"y" * 1000)], end_stream=True)
+            peer.session.send_head(stream_id, [*OK, (b"set-cookie", b"\xe4" * 1000)], end_stream=True)
 
     assert taken(peer, answered(), at_most=2 * BURST, read=False) <= BURST + 11
 
@@ -306,7 +306,7 @@ def test_a_server_that_does_not_read_gets_no_more_requests(engine: Engine) -> No
     peer = engine.peer(Role.CLIENT, limits)
     opened = 0
     while peer.session.free_streams:
-        stream_id = peer.session.open([*GET, (b"cookie", b"y" * 1000)], end_stream=True)
+        stream_id = peer.session.open([*GET, (b"cookie", b"\xe4" * 1000)], end_stream=True)
         peer.session.reset(stream_id, ErrorCode.CANCEL)
         opened += 1
     assert opened <= 10
