@@ -11,20 +11,34 @@ the first two that can is taken: so that an edge under full load does not look a
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
+from typing import TYPE_CHECKING, Protocol
 
-from .registry import Instance, Service, Tunnel
+if TYPE_CHECKING:
+    from .registry import Instance, Tunnel
 
-__all__ = ["pick", "pick_instance", "pick_tunnel"]
+__all__ = ["Choice", "pick", "pick_instance", "pick_tunnel"]
+
+
+class Choice(Protocol):
+    """What there is to pick from."""
+
+    @property
+    def all(self) -> Sequence[Instance]:
+        """Routable instances."""
+
+    @property
+    def local(self) -> Sequence[Instance]:
+        """Those in the edge's own zone."""
 
 
 def pick(
-    service: Service, *, tried: Container[Instance], random: Callable[[], float]
+    choice: Choice, *, tried: Container[Instance], random: Callable[[], float]
 ) -> tuple[Instance, Tunnel] | None:
-    """Return an instance of `service` not tried before and a tunnel to it, or None.
+    """Return an instance of `choice` not tried before and a tunnel to it, or None.
 
     `random` returns floats in [0, 1).
     """
-    for candidates in (service.local, service.all):
+    for candidates in (choice.local, choice.all):
         found = _pick_among(candidates, tried, random)
         if found is not None:
             return found

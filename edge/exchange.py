@@ -24,15 +24,17 @@ from h2s.errors import ErrorCode, NoFreeStream
 from h2s.window import WindowGrowth
 from h2s.wire import ERROR_FIELD, INTERNAL_PREFIX
 
-from .balance import pick, pick_tunnel
+from .balance import pick_tunnel
 from .failure import BROKEN_OFF, NEVER_SENT, REFUSED, TUNNEL_LOST, agent_failure, client_answer
 from .forwarded import tunnel_fields, tunnel_trailers, without_internal
 from .message import Downstream, Request
-from .problem import problem
-from .registry import Instance, Service, Tunnel
+from .policies import Chain
+from .problem import Refusal, problem
+from .registry import Instance, Tunnel
 
 if TYPE_CHECKING:
     from .gateway import EdgeGateway
+    from .routing import Destination
 
 __all__ = ["Exchange"]
 
@@ -50,7 +52,9 @@ class Exchange:
 
     __slots__ = (
         "_body_sent",
+        "_destination",
         "_downstream",
+        "_edits",
         "_finished",
         "_gateway",
         "_growth",
@@ -61,7 +65,6 @@ class Exchange:
         "_request_ended",
         "_request_paused",
         "_response_ended",
-        "_service",
         "_stream_id",
         "_tried",
         "_tunnel",
@@ -95,7 +98,9 @@ class Exchange:
         """Seconds from opening the stream to the response's head."""
         self._gateway = gateway
         self._downstream = downstream
-        self._service: Service | None = None
+        self._destination: Destination | None = None
+        self._edits: Chain | None = None
+        """Policies that have something to change in the response's head."""
         self._tunnel: Tunnel | None = None
         self._stream_id = 0
         self._tried: tuple[Instance, ...] = ()
@@ -114,22 +119,35 @@ class Exchange:
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
-    def start(self, service: Service | None) -> None:
-        """Send the request to an instance of `service`, or answer why not."""
-        if service is None:
+    def start(self, destination: Destination | None, policies: Chain | None) -> None:
+        """Send the request to an instance of `destination` under its policies, or answer why not."""
+        if destination is None:
             self._answer(404, "no_route", "No route and no service matches this host.")
             return
-        self._service = service
-        self.service_name = service.name
+        self._destination = destination
+        self.service_name = destination.service_name
+        if policies is not None:
+            if policies.edits_response:
+                self._edits = policies
+            try:
+                policies.enter(self.request)
+            except Refusal as refusal:
+                self.refuse(refusal)
+                return
         if not self._attempt():
-            detail = f"No healthy instance of {service.name!r} can take the request."
-            self._answer(503, "no_healthy_instance", detail)
+            self._answer(
+                503, "no_healthy_instance", f"No healthy instance of {destination} can take the request."
+            )
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer that the request goes no further."""
+        self._answer(refusal.status, refusal.code, refusal.detail)
 
     def _attempt(self, lost: Tunnel | None = None) -> bool:
         """Send the request to an instance not tried yet, else through another tunnel of the one that `lost` led to."""
-        service = self._service
-        assert service is not None
-        while (picked := pick(service, tried=self._tried, random=self._gateway.random)) is not None:
+        destination = self._destination
+        assert destination is not None
+        while (picked := destination.pick(tried=self._tried, random=self._gateway.random)) is not None:
             if self._open(*picked):
                 return True
         if lost is None or self.instance is None:
@@ -140,7 +158,7 @@ class Exchange:
     def _open(self, instance: Instance, tunnel: Tunnel) -> bool:
         request = self.request
         self._tried = (*self._tried, instance)
-        fields = tunnel_fields(request, service=self.service_name.encode(), request_id=self.request_id)
+        fields = tunnel_fields(request, service=instance.service.encode(), request_id=self.request_id)
         try:
             self._stream_id = tunnel.connection.open(fields, self, end_stream=request.end_stream)
         except NoFreeStream:
@@ -148,6 +166,7 @@ class Exchange:
         instance.in_flight += 1
         tunnel.in_flight += 1
         self.instance = instance
+        self.service_name = instance.service
         self._tunnel = tunnel
         self.opened_at = self._gateway.time()
         return True
@@ -215,6 +234,8 @@ class Exchange:
                 kept.append(field)
         self.status = status
         self._head_sent = True
+        if self._edits is not None:
+            kept = self._edits.edit_response(kept)
         self._downstream.send_head(status, kept, end_stream=end_stream)
         if self._is_upgrade and not 200 <= status < 300:
             self._is_upgrade = False
@@ -350,6 +371,8 @@ class Exchange:
         fields, body = problem(status, code, detail, self.request_id)
         if status == 503:
             fields = [*fields, (b"retry-after", b"1")]
+        if self._edits is not None:
+            fields = self._edits.edit_response(fields)
         self._head_sent = self._response_ended = True
         is_head = self.request.method == b"HEAD"
         self._downstream.send_head(status, fields, end_stream=is_head)

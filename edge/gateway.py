@@ -15,6 +15,7 @@ from .accesslog import AccessLog
 from .exchange import Exchange
 from .message import Downstream, Request
 from .port import DURATION_BOUNDS
+from .problem import Refusal
 from .routing import Router
 
 __all__ = ["EdgeGateway", "PlaneCounters"]
@@ -90,7 +91,12 @@ class EdgeGateway:
         """Start an exchange; the answer may come before this returns."""
         self.in_flight += 1
         exchange = Exchange(self, request, downstream, self._next_id())
-        exchange.start(self.router.find(request.authority))
+        try:
+            destination, policies = self.router.find(request)
+        except Refusal as refusal:
+            exchange.refuse(refusal)
+        else:
+            exchange.start(destination, policies)
         return exchange
 
     def finished(self, exchange: Exchange) -> None:

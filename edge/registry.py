@@ -14,13 +14,27 @@ stops being so, not per request and not per Report: ten thousand agents report a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from h2s.connection import Connection
 from h2s.messages import Report
 
-__all__ = ["Agent", "Change", "Conflict", "Instance", "Offer", "Registry", "Service", "Superseded", "Tunnel"]
+from .balance import pick
+
+__all__ = [
+    "Agent",
+    "Change",
+    "Conflict",
+    "Instance",
+    "Listener",
+    "Offer",
+    "Registry",
+    "Service",
+    "Superseded",
+    "Tunnel",
+]
 
 
 class Tunnel(Protocol):
@@ -36,6 +50,16 @@ class Tunnel(Protocol):
 
     def release(self) -> None:
         """A request that was counted in `in_flight` is over."""
+
+
+class Listener(Protocol):
+    """Follows which instances are routable."""
+
+    def on_listed(self, instance: Instance) -> None:
+        """It takes requests from now on."""
+
+    def on_unlisted(self, instance: Instance) -> None:
+        """It takes no requests any more."""
 
 
 class Superseded(Exception):
@@ -91,7 +115,7 @@ class Agent:
 
 @dataclass(slots=True, eq=False)
 class Service:
-    """The instances of one name, and the lists a request picks from."""
+    """The instances of one name, and the lists a request picks from; an `edge.routing.Destination`."""
 
     name: str
     instances: list[Instance] = field(default_factory=list)
@@ -102,6 +126,20 @@ class Service:
 
     published: bool = False
     """Whether discovery makes it reachable from outside."""
+
+    @property
+    def service_name(self) -> str:
+        """What its requests are counted under."""
+        return self.name
+
+    def pick(
+        self, *, tried: Container[Instance], random: Callable[[], float]
+    ) -> tuple[Instance, Tunnel] | None:
+        """Return an instance not tried before and a tunnel to it, or None."""
+        return pick(self, tried=tried, random=random)
+
+    def __str__(self) -> str:
+        return f"service {self.name!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +188,7 @@ class Registry:
         """Published services whose last instance has gone: their hosts answer 503, not 404. Oldest first."""
         self.published: list[Service] = []
         """Services with instances that discovery may route to."""
+        self.listeners: list[Listener] = []
 
     def check(self, agent_id: str, generation: int, offers: list[Offer]) -> None:
         """Say whether a tunnel of this agent may come.
@@ -280,6 +319,11 @@ class Registry:
                     instances.append(instance)
                 else:
                     instances.remove(instance)
+            for listener in self.listeners:
+                if routable:
+                    listener.on_listed(instance)
+                else:
+                    listener.on_unlisted(instance)
 
     def _set_published(self, service: Service) -> None:
         published = any(instance.publish for instance in service.instances)

@@ -41,10 +41,10 @@ MAX_PATH = 2048
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-_PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()+,=:@%-]+)*")
+_PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,=:@%-]+)*")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~/\\;-]")
-"""What is never written as %XX in a route: RFC 3986's unreserved characters, and those that part segments for some."""
+_NEVER_ESCAPED = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@/\\;-]")
+"""What is never written as %XX in a route: characters that stand for themselves, and those that part segments."""
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Z-]{1,64}")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^`|~0-9a-z-]{1,128}")
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*")
@@ -85,18 +85,17 @@ def _check_path(text: str) -> str:
         raise ValueError("a path has no empty segment: write one '/' between segments")
     if any(segment in (".", "..") for segment in path.split("/")):
         raise ValueError("a path has no '.' and no '..' segment")
+    if any(segment and not segment.strip("*") for segment in path.split("/")):
+        raise ValueError("a path has no wildcard: it is a prefix, so that /api also matches /api/x")
     if not _PATH.fullmatch(path):
-        raise ValueError(
-            "a path is a prefix in whole segments, without wildcard; "
-            "other characters than letters, digits and -._~!$&'()+,=:@ are written as %XX"
-        )
+        raise ValueError("other characters than letters, digits and -._~!$&'()*+,=:@ are written as %XX")
     for escape in _ESCAPE.finditer(path):
         if escape[1] is None:
             raise ValueError("after '%' come two hexadecimal digits; the character itself is written %25")
         if escape[1] != escape[1].upper():
             raise ValueError(f"write {escape[0].upper()} for {escape[0]}")
         character = chr(int(escape[1], 16))
-        if _UNRESERVED.fullmatch(character):
+        if _NEVER_ESCAPED.fullmatch(character):
             raise ValueError(f"{escape[0]} stands for {character!r}, which a route cannot have in this way")
     return path or "/"
 

@@ -1,39 +1,63 @@
-"""From a request's host to a service: discovery, the route that nobody has to configure.
+"""From a request to where it goes: the routes that operators have made, then discovery, which nobody has to configure.
 
-`<service>.<domain>` is served by the service of that name, if a token lets it be published. Any other host goes to
-the default service: a fixed one, or, with `auto`, the only one there is. A service whose last instance has gone is
-still found: that its host answers 503 and not 404 tells a client to come back.
+Discovery: `<service>.<domain>` is served by the service of that name, if a token lets it be published. Any other host
+goes to the default service: a fixed one, or, with `auto`, the only one there is. A service whose last instance has
+gone is still found: that its host answers 503 and not 404 tells a client to come back.
 """
 
 from __future__ import annotations
 
-from .registry import Registry, Service
+from collections.abc import Callable, Container
+from typing import Protocol
+
+from .message import Request
+from .policies import Chain
+from .registry import Instance, Registry, Service, Tunnel
+from .routes import RoutingTable, host_of
 from .snapshot import Snapshot
 
-__all__ = ["Router", "host_of"]
+__all__ = ["Destination", "Router", "host_of"]
 
 
-def host_of(authority: bytes) -> str:
-    """Return the host of `host[:port]` in lower case, without a trailing dot; brackets of IPv6 stay."""
-    text = authority.decode("latin-1").lower()
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit():
-        host = text if not text.endswith(":") else text[:-1]
-    return host.removesuffix(".")
+class Destination(Protocol):
+    """Where a request goes: what an exchange picks an instance from, as often as it has to. `str` names it."""
+
+    @property
+    def service_name(self) -> str:
+        """What its requests are counted under; empty when it is no one service."""
+
+    def pick(
+        self, *, tried: Container[Instance], random: Callable[[], float]
+    ) -> tuple[Instance, Tunnel] | None:
+        """Return an instance not tried before and a tunnel to it, or None."""
 
 
 class Router:
-    """Finds the service for a host. Lives as long as its snapshot."""
+    """Finds the destination of a request. Lives as long as its snapshot."""
 
-    def __init__(self, snapshot: Snapshot, registry: Registry) -> None:
+    def __init__(self, snapshot: Snapshot, registry: Registry, table: RoutingTable | None = None) -> None:
+        """`table` holds the routes of `snapshot`, compiled."""
         self._suffix = "." + snapshot.domain.lower()
         self._mode = snapshot.default_mode
         self._default = snapshot.default_service
         self._registry = registry
+        self.table = table or RoutingTable()
+        self._discovered_policies = self.table.chain_of(None)
 
-    def find(self, authority: bytes) -> Service | None:
-        """Return the service for a Host or :authority, or None when nothing was ever found under that host."""
-        host = host_of(authority)
+    def find(self, request: Request) -> tuple[Destination | None, Chain | None]:
+        """Return where a request goes and the policies it goes there under; None for none.
+
+        Raises Refusal for a request that may go nowhere.
+        """
+        host = host_of(request.authority)
+        table = self.table
+        route = table.find(request, host)
+        if route is not None:
+            return route, table.chain_of(route)
+        return self.discover(host), self._discovered_policies
+
+    def discover(self, host: str) -> Service | None:
+        """Return the service for a host without a route, or None when nothing was ever found under that host."""
         registry = self._registry
         if host.endswith(self._suffix):
             name = host[: -len(self._suffix)]

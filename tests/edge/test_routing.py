@@ -8,7 +8,7 @@ from edge.registry import Registry
 from edge.routing import Router, host_of
 from edge.snapshot import Snapshot
 
-from .fakes import VERSION, FakeTunnel, make_agent, make_offer
+from .fakes import VERSION, FakeTunnel, make_agent, make_offer, make_request
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_host_is_found_in_an_authority(authority: bytes, host: str) -> None:
 
 @given(st.binary())
 def test_any_authority_has_an_answer(authority: bytes) -> None:
-    assert router(Registry()).find(authority) is None
+    assert router(Registry()).find(make_request(authority=authority)) == (None, None)
 
 
 def router(registry: Registry, default: str = "none") -> Router:
@@ -47,8 +47,9 @@ def leave(registry: Registry, service: str) -> None:
 
 
 def found(router: Router, authority: bytes) -> str | None:
-    service = router.find(authority)
-    return None if service is None else service.name
+    destination, policies = router.find(make_request(authority=authority))
+    assert policies is None
+    return None if destination is None else destination.service_name
 
 
 def test_a_published_service_is_found_under_its_name() -> None:
@@ -90,9 +91,9 @@ def test_a_departed_service_is_still_found_and_has_no_instance() -> None:
     connect(registry, "web")
     leave(registry, "web")
     for one, host in ((router(registry), b"web.example.test"), (router(registry, "auto"), b"other.test")):
-        service = one.find(host)
+        service, _ = one.find(make_request(authority=host))
         assert service is not None
-        assert service.all == []
+        assert service.pick(tried=(), random=lambda: 0.0) is None
 
 
 def test_a_named_default_exists_before_its_first_instance() -> None:
