@@ -1,7 +1,9 @@
 """The request's head and trailers as they go into a tunnel.
 
 What the edge says about the client (its address, the host it asked for, the request's id) is deleted from what the
-client sent, then set. An app behind CGI or WSGI cannot tell `X_Real_IP` from `X-Real-IP`, so every spelling goes.
+client sent, then set. So are all names that begin with `X-Forwarded`, for apps take the word of a proxy for whatever
+stands in them: `X-Forwarded-User` logs in. An app behind CGI or WSGI cannot tell `X_Real_IP` from `X-Real-IP`, so every
+spelling goes.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from h2s.wire import INTERNAL_PREFIX, SERVICE_FIELD
 
 from .message import Request
 
-__all__ = ["EDGE_FIELDS", "tunnel_fields", "tunnel_trailers", "without_internal"]
+__all__ = ["is_edge_field", "tunnel_fields", "tunnel_trailers", "without_internal"]
 
 
 def _spellings(name: str) -> set[bytes]:
@@ -25,25 +27,16 @@ def _spellings(name: str) -> set[bytes]:
     }
 
 
-EDGE_FIELDS = frozenset(
-    spelling
-    for name in (
-        "forwarded",
-        "x-forwarded-by",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-prefix",
-        "x-forwarded-proto",
-        "x-forwarded-scheme",
-        "x-forwarded-server",
-        "x-forwarded-ssl",
-        "x-real-ip",
-        "x-request-id",
-    )
-    for spelling in _spellings(name)
+_NAMES = frozenset(
+    spelling for name in ("forwarded", "x-real-ip", "x-request-id") for spelling in _spellings(name)
 )
-"""Fields that say who the client is; whatever the client sent in them is deleted."""
+_BEGINNINGS = frozenset(_spellings("x-forwarded"))
+_BEGINNING = len("x-forwarded")
+
+
+def is_edge_field(name: bytes) -> bool:
+    """Say whether a field, named in lower case, is the edge's alone to set; what a client sent in it is deleted."""
+    return name in _NAMES or name[:_BEGINNING] in _BEGINNINGS
 
 
 def tunnel_fields(request: Request, *, service: bytes, request_id: bytes) -> Fields:
@@ -57,7 +50,11 @@ def tunnel_fields(request: Request, *, service: bytes, request_id: bytes) -> Fie
     if request.authority:
         fields.append((b":authority", request.authority))
     fields.append((b":path", request.path))
-    fields += [field for field in request.fields if field[0] not in EDGE_FIELDS]
+    fields += [
+        field
+        for field in request.fields
+        if field[0] not in _NAMES and field[0][:_BEGINNING] not in _BEGINNINGS
+    ]
     peer = request.peer.encode()
     if request.authority:
         fields.append((b"x-forwarded-host", request.authority))
@@ -73,7 +70,7 @@ def tunnel_fields(request: Request, *, service: bytes, request_id: bytes) -> Fie
 
 def tunnel_trailers(fields: Fields) -> Fields:
     """Return what goes on of a request's trailer section: nothing that speaks in the edge's name."""
-    return [field for field in without_internal(fields) if field[0] not in EDGE_FIELDS]
+    return [field for field in without_internal(fields) if not is_edge_field(field[0])]
 
 
 def without_internal(fields: Fields) -> Fields:

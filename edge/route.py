@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from h2s.fields import HOP_BY_HOP
 
 from .fieldset import is_withheld
-from .forwarded import EDGE_FIELDS
+from .forwarded import is_edge_field
 from .selector import Selector, SelectorError
 
 __all__ = [
@@ -116,7 +116,7 @@ def _check_field_name(text: str) -> str:
         raise ValueError(f"{text!r} is not a field's name, or has an underscore, which no field has here")
     if name in ("host", "te", "expect", "content-length") or encoded in HOP_BY_HOP:
         raise ValueError(f"{name} cannot be matched: it belongs to the connection" + _instead(name))
-    if encoded in EDGE_FIELDS or is_withheld(encoded):
+    if is_edge_field(encoded) or is_withheld(encoded):
         raise ValueError(f"{name} cannot be matched: an edge sets it, whatever a client sent")
     return name
 

@@ -48,7 +48,7 @@ The two proxy fields speak to a proxy that a client chose, which neither an edge
 that passed them on would hand the app a credential that was not meant for it. `trailer` is end to end.
 """
 
-_SPECIAL = CONNECTION_SPECIFIC | {b"te", b"content-length", b"host"}
+_SPECIAL = CONNECTION_SPECIFIC | {b"te", b"content-length"}
 _REQUEST_PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -93,7 +93,7 @@ def request_error(fields: Fields) -> str | None:
         if name in pseudo:
             return f"more than one {name.decode()}"
         pseudo[name] = value
-    return _target_error(pseudo) or _section_error(fields, len(pseudo), pseudo.get(b":authority"))
+    return _target_error(pseudo) or _section_error(fields, len(pseudo)) or _host_error(fields, pseudo)
 
 
 def response_error(fields: Fields) -> str | None:
@@ -105,12 +105,12 @@ def response_error(fields: Fields) -> str | None:
         return "an invalid :status"
     if status == b"101":
         return "101 does not exist in HTTP/2"
-    return _section_error(fields, 1, None)
+    return _section_error(fields, 1)
 
 
 def trailer_error(fields: Fields) -> str | None:
     """Return why a trailer section is malformed, or None (RFC 9113 §8.1)."""
-    return _section_error(fields, 0, None)
+    return _section_error(fields, 0)
 
 
 def unsendable(fields: Fields) -> bytes | None:
@@ -159,10 +159,20 @@ def _target_error(pseudo: dict[bytes, bytes]) -> str | None:
     return None
 
 
-def _section_error(fields: Fields, start: int, authority: bytes | None) -> str | None:
+def _host_error(fields: Fields, pseudo: dict[bytes, bytes]) -> str | None:
+    """Check that a request names one host (RFC 9113 §8.3.1); in a response the field means nothing."""
+    hosts = [value for name, value in fields if name == b"host"]
+    if not hosts:
+        return None
+    authority = pseudo.get(b":authority", hosts[0])
+    if len(hosts) > 1 or authority.lower() != hosts[0].lower():
+        return "more than one host"
+    return None
+
+
+def _section_error(fields: Fields, start: int) -> str | None:
     """Check the regular fields from index `start`; a pseudo-field among them has no valid name."""
     length: bytes | None = None
-    host: bytes | None = None
     for name, value in fields[start:] if start else fields:
         if _is_name(name) is None:
             return "an invalid field name, or a pseudo-field out of its place"
@@ -176,10 +186,6 @@ def _section_error(fields: Fields, start: int, authority: bytes | None) -> str |
                 if length is not None and int(length) != int(value):
                     return "contradicting content-length"
                 length = value
-            elif name == b"host":
-                if host is not None or (authority is not None and authority.lower() != value.lower()):
-                    return "more than one host"
-                host = value
     return None
 
 

@@ -138,7 +138,9 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> list[Event]:
         """Read bytes and return what they mean. Raises UpstreamInvalid; the connection is then of no more use."""
-        self.started = True
+        if not self.started:
+            self.started = True
+            self._surplus = data[:1] in (b"\r", b"\n")
         if self.upgraded:
             return [Body(data, False)]
         if self.complete:
@@ -255,19 +257,25 @@ class ResponseReader:
         self._head_seen = True
         length = chunked = False
         connection = b""
+        bare = True
         for name, value in fields:
             if name == b"content-length":
                 length = True
+                bare = not value.strip(b"0")
             elif name == b"transfer-encoding":
                 if chunked or value.lower() != b"chunked":
                     self._fault = "transfer-encoding: something else than chunked"
                 chunked = True
+                bare = False
             elif name == b"connection":
                 connection += b"," + value.lower()
         self._keep_alive = version == "1.1"
         if connection:
             options = {option.strip() for option in connection.split(b",")}
             self._keep_alive = b"close" not in options and (self._keep_alive or b"keep-alive" in options)
+        if (chunked and version == "1.0") or (status == 204 and not bare):
+            # Framing that must not be (RFC 9112 §6.1, RFC 9110 §8.6): whoever wrote it may not mean what it says.
+            self._keep_alive = False
         self._chunked = chunked
         self._head = self._for_tunnel(status, fields, without_length=status == 204)
         if self._method == b"HEAD":

@@ -35,6 +35,7 @@ __all__ = ["HeadParser", "RequestHead", "check_unfinished"]
 
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(1\.[01])")
+_PROTOCOL = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9]+(?:\.[0-9]+)?")
 _NEUTRAL_LINE = b"GET / HTTP/1.1\r\n"
 """Stands before the fields for llhttp, in the place of a request line that it need not judge."""
@@ -277,9 +278,14 @@ def _apply(request: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
 def _set_upgrade(request: RequestHead, offers: list[bytes]) -> None:
     """Take the first protocol offered that may be upgraded to; without one the request is an ordinary one.
 
-    An offer in HTTP/1.0 is to be ignored (RFC 9110 §7.8).
+    An offer in HTTP/1.0 is to be ignored (RFC 9110 §7.8). So is one with a version, or that is no token: an extended
+    CONNECT cannot name it (RFC 8441 §4).
     """
-    protocols = [protocol for protocol in list_members(offers) if protocol not in NEVER_UPGRADED]
+    protocols = [
+        protocol
+        for protocol in list_members(offers)
+        if protocol not in NEVER_UPGRADED and _PROTOCOL.fullmatch(protocol)
+    ]
     if not protocols or request.version == "1.0" or request.method != b"GET":
         return
     has_body = request.chunked or request.length > 0

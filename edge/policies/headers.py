@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from h2s.engine.session import Fields
 from h2s.fields import HOP_BY_HOP
 
-from ..forwarded import EDGE_FIELDS
+from ..forwarded import is_edge_field
 from ..message import Request
 from ..route import Spec
 from .chain import Steps
@@ -37,7 +37,7 @@ def _check_name(text: str) -> str:
         raise ValueError(
             f"{name} is the edge's to handle: it frames the message or belongs to the connection"
         )
-    if encoded in EDGE_FIELDS:
+    if is_edge_field(encoded):
         raise ValueError(f"{name} is set by the edge itself")
     return name
 

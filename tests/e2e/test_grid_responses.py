@@ -21,6 +21,7 @@ pytestmark = pytest.mark.e2e
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"Content-Length: 0\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKS = b"4\r\ngood\r\n0\r\n\r\n"
 EVIL = OK + b"Content-Length: 4\r\n\r\nevil"
 
 
@@ -69,6 +70,7 @@ WHOLE = {
         has={b"content-length": b"1000", b"etag": b"e"},
         reused=True,
     ),
+    "204 that announces a body": Case((b"HTTP/1.1 204 x\r\nContent-Length: 4\r\n\r\n",), 204),
     "304 with a body": Case((b"HTTP/1.1 304 x\r\nContent-Length: 4\r\n\r\nevil",), 304),
     "two responses at once": Case((GOOD + EVIL,), body=b"good"),
     "a hundred responses at once": Case((GOOD + EVIL * 100,), body=b"good"),
@@ -115,6 +117,15 @@ WHOLE = {
     "no reason": Case((b"HTTP/1.1 200 \r\n" + EMPTY,), reused=True),
     "HTTP/1.0": Case((b"HTTP/1.0 200 OK\r\n\r\ngood", CLOSE), body=b"good"),
     "until the end": Case((OK + b"\r\ngood", CLOSE), body=b"good"),
+    "HTTP/1.0 with chunks": Case(
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,),
+        body=b"good",
+    ),
+    "an empty line in front": Case((b"\r\n" + GOOD,), body=b"good"),
+    "two hosts": Case((OK + b"Host: a\r\nHost: b\r\n" + EMPTY,), has={b"host": b"a"}, reused=True),
+    "two hosts in trailers": Case(
+        (CHUNKED + CHUNKS.replace(b"0\r\n", b"0\r\nHost: a\r\nHost: b\r\n"),), body=b"good", reused=True
+    ),
     "an unknown status": Case((b"HTTP/1.1 799 x\r\n" + EMPTY,), 799, reused=True),
 }
 

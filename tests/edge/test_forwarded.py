@@ -31,6 +31,9 @@ def test_a_request_is_opened_with_what_the_edge_knows() -> None:
         b"forwarded",
         b"x_real-ip",
         b"x-request_id",
+        b"x-forwarded-user",
+        b"x_forwarded-access-token",
+        b"x-forwarded",
     ],
 )
 def test_what_a_client_says_of_itself_is_deleted_however_it_is_spelled(name: bytes) -> None:

@@ -195,4 +195,11 @@ def test_no_fields_raise(fields: list[tuple[bytes, bytes]]) -> None:
 def test_what_is_sendable_is_well_formed(fields: list[tuple[bytes, bytes]]) -> None:
     passed = without_hop_by_hop(fields)
     if unsendable(passed) is None:
-        assert response_error([*OK, *passed]) in (None, "contradicting content-length", "more than one host")
+        assert response_error([*OK, *passed]) in (None, "contradicting content-length")
+
+
+def test_host_means_nothing_in_a_response() -> None:
+    hosts = [(b"host", b"a"), (b"host", b"b")]
+    assert unsendable(hosts) is None
+    assert response_error([*OK, *hosts]) is None
+    assert trailer_error(hosts) is None

@@ -158,6 +158,25 @@ def test_empty_lines_behind_a_response_spoil_the_connection(
             assert said(events) == said(read(response, method=method)[0])
 
 
+@pytest.mark.parametrize("line", [b"\r\n", b"\n", b"\r\n\r\n"])
+def test_an_empty_line_in_front_of_a_response_is_left_over_from_something(line: bytes) -> None:
+    events, reader = read(line + OK + b"Content-Length: 2\r\n\r\nhi")
+    assert events[-1] == Body(b"hi", True)
+    assert not reader.reusable
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 x\r\nContent-Length: 1\r\n\r\n",
+        b"HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_framing_that_must_not_be_spoils_the_connection(response: bytes) -> None:
+    assert not read(response)[1].reusable
+
+
 def said(events: list[Event]) -> object:
     """What the events say of a response, which may have no body."""
     return whole([event for event in events if event != Body(b"", True)])[:4]
@@ -181,7 +200,7 @@ def test_surplus_spoils_the_connection_but_not_the_response(response: bytes, sur
 def test_bodiless_status_ends_with_its_head_and_only_a_304_has_a_length(status: bytes, kept: Fields) -> None:
     events, reader = read(b"HTTP/1.1 " + status + b" x\r\nContent-Length: 5\r\nEtag: e\r\n\r\n")
     assert events == [Head([(b":status", status), *kept, (b"etag", b"e")], True)]
-    assert reader.reusable
+    assert reader.reusable is (status == b"304")
 
 
 def test_connection_close_and_http_1_0_are_respected() -> None:
