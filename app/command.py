@@ -168,7 +168,7 @@ def edge(
     """Accept agents' tunnels, and serve their applications to the public.
 
     Each setting can also be given by a variable (BACKPLANE_PUBLIC, BACKPLANE_DATA_DIR ...) or in the config file
-    (public, data_dir ...), and so can the other limits of the public side, which have no flags (docs/limits.md).
+    (public, data_dir ...), and so can the other limits of the two ports, which have no flags (docs/limits.md).
     A flag goes before a variable, a variable before the file.
     """
     from backplane.cli.logs import configure_logs

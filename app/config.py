@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from backplane.cli.address import Address, AddressSetting
 from backplane.cli.logs import LogFormat, LogLevel
 
-from .limits import PublicLimits
+from .limits import PublicLimits, TunnelLimits
 
 __all__ = ["EdgeSettings"]
 
@@ -33,8 +33,8 @@ def _dialable(address: Address | None) -> Address | None:
     return address
 
 
-class EdgeSettings(PublicLimits):
-    """The settings of `backplane edge`, beside the limits of its public side. Port 0 means any free port."""
+class EdgeSettings(PublicLimits, TunnelLimits):
+    """The settings of `backplane edge`, beside the limits of its two ports. Port 0 means any free port."""
 
     data_dir: Path = Path("edge-data")
     """What belongs to this edge alone; no other edge may use it."""

@@ -1,4 +1,4 @@
-"""What public clients may take of an edge, as settings: each limit of `edge.ingress` under its name with `public_`.
+"""What strangers may take of an edge, as settings: each limit of its two ports under its name and that of the port.
 
 Three of them are flags as well; all are keys of the file and variables (`BACKPLANE_PUBLIC_HEAD_TIMEOUT`).
 """
@@ -12,10 +12,12 @@ from pydantic import Field
 
 from backplane.cli.settings import Settings
 from edge.ingress import IngressLimits
+from edge.lobby import LobbyLimits
 
-__all__ = ["LIMIT_PREFIX", "PublicLimits"]
+__all__ = ["LIMIT_PREFIX", "TUNNEL_PREFIX", "PublicLimits", "TunnelLimits"]
 
 LIMIT_PREFIX = "public_"
+TUNNEL_PREFIX = "tunnel_"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -26,6 +28,7 @@ HeadBytes = Annotated[int, Field(ge=256, le=64 * 1024)]
 HeadFields = Annotated[int, Field(ge=8, le=512)]
 
 _DEFAULTS = IngressLimits()
+_LOBBY_DEFAULTS = LobbyLimits()
 
 
 class PublicLimits(Settings):
@@ -58,4 +61,18 @@ class PublicLimits(Settings):
         """The limits as the data plane takes them."""
         return IngressLimits(
             **{one.name: getattr(self, LIMIT_PREFIX + one.name) for one in fields(IngressLimits)}
+        )
+
+
+class TunnelLimits(Settings):
+    """Bounds on connections to the tunnel port; `LobbyLimits` says what each means."""
+
+    tunnel_max_unregistered: Count = _LOBBY_DEFAULTS.max_unregistered
+    tunnel_max_unregistered_per_address: Count = _LOBBY_DEFAULTS.max_unregistered_per_address
+
+    @property
+    def lobby_limits(self) -> LobbyLimits:
+        """The limits as the data plane takes them."""
+        return LobbyLimits(
+            **{one.name: getattr(self, TUNNEL_PREFIX + one.name) for one in fields(LobbyLimits)}
         )

@@ -129,6 +129,7 @@ async def _serve(
             access_log_fd=access_log_fd,
             access_log_human=human,
             ingress_limits=settings.ingress_limits,
+            lobby_limits=settings.lobby_limits,
             liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
         ),
         port,

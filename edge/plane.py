@@ -23,6 +23,7 @@ from h2s.liveness import LivenessTimes
 from .accesslog import AccessLog
 from .gateway import EdgeGateway
 from .ingress import Ingress, IngressLimits
+from .lobby import LobbyLimits
 from .port import (
     Configure,
     Counters,
@@ -77,6 +78,7 @@ class PlaneSettings:
     access_log_fd: int | None = None
     access_log_human: bool = False
     ingress_limits: IngressLimits = field(default_factory=IngressLimits)
+    lobby_limits: LobbyLimits = field(default_factory=LobbyLimits)
     liveness: LivenessTimes = field(default_factory=LivenessTimes)
 
 
@@ -104,6 +106,7 @@ class DataPlane:
             context=settings.tunnel_context,
             liveness=settings.liveness,
             on_change=self._on_change,
+            limits=settings.lobby_limits,
         )
         self._loop = asyncio.get_running_loop()
         self._change_timer: asyncio.TimerHandle | None = None

@@ -1,8 +1,8 @@
 """The tunnel port: agents come in, register, swap roles and stay.
 
-`TunnelListener` accepts connections and runs their handshakes, few unregistered ones at a time. Each that succeeds
-becomes an `EdgeTunnel`, which owns the swapped connection: it opens the Sync call, feeds reports to the registry,
-and answers an agent that is draining.
+`TunnelListener` decides who may register; `edge.arrivals` runs the handshakes. Each that succeeds becomes an
+`EdgeTunnel`, which owns the swapped connection: it opens the Sync call, feeds reports to the registry, and answers an
+agent that is draining.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -38,6 +37,9 @@ from h2s.messages import (
 from h2s.tunnel import Acceptor, Registration
 
 from .admission import admit
+from .arrivals import Arrivals, OnOver
+from .complaints import Complaints
+from .lobby import LobbyLimits
 from .registry import Agent, Change, Conflict, Offer, Registry, Superseded
 from .snapshot import Snapshot
 
@@ -45,8 +47,6 @@ __all__ = ["EdgeTunnel", "TunnelListener"]
 
 log: Any = structlog.get_logger("edge.tunnels")
 
-MAX_UNREGISTERED = 1024
-"""Connections that may be in their handshake at once."""
 REPORT_TIMEOUT = 10.0
 """Seconds after the swap in which the first Report must come."""
 RETIREMENT = 30.0
@@ -200,6 +200,7 @@ class TunnelListener:
         context: ssl.SSLContext,
         liveness: LivenessTimes,
         on_change: Callable[[tuple[Change, ...]], None],
+        limits: LobbyLimits | None = None,
     ) -> None:
         self.registry = registry
         self.on_change = on_change
@@ -208,20 +209,17 @@ class TunnelListener:
         self.opened = 0
         self.refused = 0
         self._snapshot = snapshot
-        self._context = context
         self._times = liveness
-        self._unregistered: set[Acceptor] = set()
+        self._arrivals = Arrivals(
+            make_acceptor=self._make_acceptor, context=context, limits=limits or LobbyLimits()
+        )
+        self._refusals = Complaints(log, "warning", "agent refused")
         self._loop = asyncio.get_running_loop()
-        self._server: asyncio.Server | None = None
         self._idle: asyncio.Event = asyncio.Event()
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; return the bound address. Raises OSError."""
-        self._server = await self._loop.create_server(
-            self._accept, host, port, ssl=self._context, ssl_handshake_timeout=5.0, backlog=1024
-        )
-        name: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
-        return name
+        return await self._arrivals.start(host, port)
 
     async def drain(self, timeout: float) -> None:
         """Tell agents that this edge stops; they have tunnels elsewhere first. Existing tunnels go on."""
@@ -231,7 +229,7 @@ class TunnelListener:
 
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until no tunnel has a request, then close all. Cancelling aborts them."""
-        self._stop_listening()
+        self._arrivals.stop()
         try:
             if not await self._within(timeout, lambda: not any(tunnel.in_flight for tunnel in self.tunnels)):
                 running = sum(tunnel.in_flight for tunnel in self.tunnels)
@@ -244,16 +242,10 @@ class TunnelListener:
 
     def abort(self) -> None:
         """Stop listening and cut everything."""
-        self._stop_listening()
-        for acceptor in list(self._unregistered):
-            acceptor.abort()
+        self._arrivals.abort()
+        self._refusals.close()
         for tunnel in list(self.tunnels):
             tunnel.connection.abort()
-
-    def _stop_listening(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
 
     async def _within(self, timeout: float, condition: Callable[[], bool]) -> bool:
         """Wait until `condition` holds, looked at whenever something has changed; say whether it does."""
@@ -268,7 +260,12 @@ class TunnelListener:
 
     # -- one connection ----------------------------------------------------------------------------------------------
 
-    def _accept(self) -> asyncio.Protocol:
+    @property
+    def unregistered(self) -> int:
+        """How many connections are in their handshake."""
+        return len(self._arrivals)
+
+    def _make_acceptor(self, on_over: OnOver) -> Acceptor:
         offers: list[Offer] = []
 
         def decide(hello: Hello, peer: str) -> Welcome | Refusal:
@@ -278,17 +275,13 @@ class TunnelListener:
             offers.extend(answer)
             return self._welcome()
 
-        acceptor = Acceptor(
+        return Acceptor(
             decide=decide,
             make_owner=lambda registration: EdgeTunnel(self, registration, offers),
             make_liveness=self._make_liveness,
             on_tunnel=self._on_tunnel,
-            on_over=self._on_over,
+            on_over=on_over,
         )
-        self._unregistered.add(acceptor)
-        if len(self._unregistered) > MAX_UNREGISTERED:
-            acceptor.abort()
-        return acceptor
 
     def _decide(self, hello: Hello, peer: str) -> list[Offer] | Refusal:
         answer = admit(
@@ -296,7 +289,7 @@ class TunnelListener:
         )
         if isinstance(answer, Refusal):
             self.refused += 1
-            log.warning("agent refused", agent=hello.agent_id, peer=peer, code=answer.code)
+            self._refusals.tell(agent=hello.agent_id, peer=peer, code=answer.code)
         return answer
 
     def _welcome(self) -> Welcome:
@@ -316,17 +309,9 @@ class TunnelListener:
     def _on_tunnel(self, connection: Connection) -> None:
         tunnel = connection.owner
         assert isinstance(tunnel, EdgeTunnel)
-        sock = connection.transport.get_extra_info("socket") if connection.transport is not None else None
-        if sock is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tunnels.add(tunnel)
         self.opened += 1
         tunnel.start(connection)
-
-    def _on_over(self, acceptor: Acceptor, error: Exception | None) -> None:
-        self._unregistered.discard(acceptor)
-        if error is not None and not isinstance(error, ConnectionError):
-            log.info("no tunnel", peer=acceptor.peer, reason=str(error))
 
     # -- what tunnels tell -------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from .wire import ALPN, EDGE_NAME
 __all__ = [
     "AGENT_LIMITS",
     "EDGE_LIMITS",
+    "HANDSHAKE_TIMEOUT",
     "Acceptor",
     "Registration",
     "agent_ssl_context",
@@ -323,9 +324,9 @@ class Acceptor(_HandshakeProtocol):
             self.peer = name[0]
         super().connection_made(transport)
 
-    def abort(self) -> None:
-        """Give the connection up; one that is not made yet is given up as soon as it is."""
-        self._end(HandshakeError("given up"))
+    def abort(self, error: Exception | None = None) -> None:
+        """Give the connection up, for this reason; one that is not made yet is given up as soon as it is."""
+        self._end(error or HandshakeError("given up"))
         if self._transport is not None:
             self._transport.abort()
 

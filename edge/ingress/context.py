@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Protocol
 
+from edge.census import Census
 from edge.message import Gateway
 
-from .census import Census
 from .limits import IngressLimits
 
 __all__ = ["Context", "PublicConnection", "PublicConnections"]

@@ -1,8 +1,4 @@
-"""Public listening sockets: accepting connections, choosing their protocol, and stopping without losing any.
-
-The listening socket is this module's own rather than asyncio's server, because of how it ends. Closing a listening
-socket makes the kernel reset the connections that wait in its backlog, whose clients take them for accepted. So the
-last act before closing is to accept what is there.
+"""The public port: accepting connections, choosing their protocol, and stopping without losing any.
 
 A connection beyond the limits, of all or of its address, is accepted and closed in the same breath, without TLS with a
 503 that costs no more than the bytes of it. A handshake counts as a connection.
@@ -12,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 import ssl
 from functools import partial
@@ -21,6 +16,8 @@ from typing import Any, cast
 
 import structlog
 
+from edge.complaints import Complaints
+from edge.listener import Listener
 from edge.message import Gateway
 from edge.problem import Refusal
 from h2s.unsent import bound_unsent
@@ -35,17 +32,11 @@ __all__ = ["Ingress", "public_ssl_context"]
 
 log: Any = structlog.get_logger("edge")
 
-BACKLOG = 4096
 ACCEPTS_PER_TURN = 64
 """Connections accepted before others have their turn."""
-ACCEPT_PAUSE = 1.0
-"""Seconds without accepting when the process has no file descriptors left."""
 IDLE_CHANCE = 1.0
 """Seconds that a draining ingress leaves idle connections for a request already on its way."""
 DRAIN_POLL = 0.05
-COMPLAINT_INTERVAL = 10.0
-"""Seconds between two lines in the log about connections that were turned away."""
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def public_ssl_context(certificate: str | PathLike[str], key: str | PathLike[str]) -> ssl.SSLContext:
@@ -69,16 +60,14 @@ class Ingress:
         """`ssl_context` None means cleartext HTTP/1.1; otherwise ALPN chooses between HTTP/2 and HTTP/1.1."""
         self._context = Context(gateway, limits or IngressLimits())
         self._ssl_context = ssl_context
-        self._listening: list[socket.socket] = []
+        self._listener = Listener(self._accept, per_turn=ACCEPTS_PER_TURN)
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._resume: asyncio.TimerHandle | None = None
-        self._turned_away = 0
-        self._complained = -COMPLAINT_INTERVAL
+        self._turned_away = Complaints(log, "warning", "public connections turned away")
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Host and port of each listening socket."""
-        return [sock.getsockname()[:2] for sock in self._listening]
+        return self._listener.addresses
 
     @property
     def connections(self) -> int:
@@ -91,19 +80,7 @@ class Ingress:
         Returns the first address bound; `addresses` has all. May be called again for others. `reuse_port` shares the
         port with other processes (SO_REUSEPORT).
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        opened: list[socket.socket] = []
-        try:
-            for family, address in dict.fromkeys((info[0], info[4]) for info in found):
-                opened.append(_listen(family, address, reuse_port=reuse_port))
-        except OSError:
-            for sock in opened:
-                sock.close()
-            raise
-        self._listening += opened
-        self._accept_on(opened)
-        return self.addresses[-len(opened)]
+        return await self._listener.start(host, port, reuse_port=reuse_port)
 
     async def drain(self, timeout: float = 30.0) -> None:
         """Stop: take what is in the backlog, finish what is under way, and close within `timeout` seconds.
@@ -136,48 +113,19 @@ class Ingress:
 
     # -- accepting ------------------------------------------------------------------------------------------------
 
-    def _accept_on(self, sockets: list[socket.socket]) -> None:
-        loop = asyncio.get_running_loop()
-        for sock in sockets:
-            loop.add_reader(sock.fileno(), self._accept, sock, ACCEPTS_PER_TURN)
-
     def _stop_listening(self) -> None:
-        """Take the backlog of each listening socket, then close it."""
-        loop = asyncio.get_running_loop()
-        if self._resume is not None:
-            self._resume.cancel()
-            self._resume = None
-        listening, self._listening = self._listening, []
-        for sock in listening:
-            loop.remove_reader(sock.fileno())
-            self._accept(sock, BACKLOG)
-            sock.close()
+        self._listener.stop(take_backlog=True)
+        self._turned_away.close()
 
-    def _accept(self, listening: socket.socket, most: int) -> None:
-        loop = asyncio.get_running_loop()
-        for _ in range(most):
-            try:
-                sock, peername = listening.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._pause_accepting()
-                    return
-                raise
-            sock.setblocking(False)
-            address = str(peername[0])
-            if not self._has_room(address):
-                self._turn_away(sock, address)
-                continue
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            bound_unsent(sock)
-            self._context.connections.census.enter(address)
-            task = loop.create_task(self._take(sock))
-            self._handshakes.add(task)
-            task.add_done_callback(partial(self._on_taken, address))
+    def _accept(self, sock: socket.socket, address: str) -> None:
+        if not self._has_room(address):
+            self._turn_away(sock, address)
+            return
+        bound_unsent(sock)
+        self._context.connections.census.enter(address)
+        task = asyncio.get_running_loop().create_task(self._take(sock))
+        self._handshakes.add(task)
+        task.add_done_callback(partial(self._on_taken, address))
 
     def _on_taken(self, address: str, task: asyncio.Task[None]) -> None:
         """Count a handshake no more; what came of it is counted by itself."""
@@ -193,29 +141,13 @@ class Ingress:
 
     def _turn_away(self, sock: socket.socket, address: str) -> None:
         """Close a connection that is one too many; a client without TLS hears why."""
-        self._turned_away += 1
-        now = asyncio.get_running_loop().time()
-        if now - self._complained >= COMPLAINT_INTERVAL:
-            self._complained = now
-            log.warning("public connections turned away", count=self._turned_away, last=address)
+        self._turned_away.tell(peer=address)
         with contextlib.suppress(OSError), sock:
             if self._ssl_context is None:
                 sock.send(encode_refusal(_too_many(), self._context.date()))
                 sock.shutdown(socket.SHUT_WR)
                 # What the client has sent by now has to be read, or closing would reset the connection.
                 sock.recv(self._context.limits.header_bytes)
-
-    def _pause_accepting(self) -> None:
-        """Leave the connections in the backlog until there may be file descriptors again."""
-        loop = asyncio.get_running_loop()
-        for sock in self._listening:
-            loop.remove_reader(sock.fileno())
-        if self._listening and self._resume is None:
-            self._resume = loop.call_later(ACCEPT_PAUSE, self._resume_accepting)
-
-    def _resume_accepting(self) -> None:
-        self._resume = None
-        self._accept_on(self._listening)
 
     async def _take(self, sock: socket.socket) -> None:
         """Shake hands, if with TLS, and start the protocol."""
@@ -257,20 +189,3 @@ class _Negotiation(asyncio.Protocol):
 def _too_many() -> Refusal:
     detail = "There are too many connections, in all or from this address."
     return Refusal(503, "too_many_connections", detail, fields=[(b"retry-after", b"1")])
-
-
-def _listen(family: int, address: object, *, reuse_port: bool) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if reuse_port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(cast(tuple[str, int], address))
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    return sock

@@ -8,7 +8,7 @@ import typer
 
 from app.command import edge
 from app.config import EdgeSettings
-from app.limits import PublicLimits
+from app.limits import PublicLimits, TunnelLimits
 from backplane.cli.program import run
 
 OPTIONS = {
@@ -23,7 +23,8 @@ LIMITS_WITH_A_FLAG = {
     "public_max_connections_per_address",
     "public_idle_timeout",
 }
-FLAGS = EdgeSettings.model_fields.keys() - PublicLimits.model_fields.keys() | LIMITS_WITH_A_FLAG
+LIMITS = PublicLimits.model_fields.keys() | TunnelLimits.model_fields.keys()
+FLAGS = EdgeSettings.model_fields.keys() - LIMITS | LIMITS_WITH_A_FLAG
 
 
 def test_every_setting_but_most_limits_has_a_flag_of_its_name() -> None:

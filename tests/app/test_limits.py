@@ -6,40 +6,46 @@ from pathlib import Path
 import pytest
 
 from app.config import EdgeSettings
-from app.limits import LIMIT_PREFIX, PublicLimits
+from app.limits import LIMIT_PREFIX, TUNNEL_PREFIX, PublicLimits, TunnelLimits
 from backplane.cli.settings import SettingsError, load_settings
 from edge.ingress import IngressLimits
+from edge.lobby import LobbyLimits
 
-LIMITS = [limit.name for limit in fields(IngressLimits)]
+DEFAULTS = {
+    prefix + limit.name: limit.default
+    for prefix, limits in ((LIMIT_PREFIX, IngressLimits), (TUNNEL_PREFIX, LobbyLimits))
+    for limit in fields(limits)
+}
+"""Every limit by the name of its setting."""
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 
 
 def test_every_limit_is_a_setting_with_the_same_default() -> None:
-    assert {LIMIT_PREFIX + name for name in LIMITS} == PublicLimits.model_fields.keys()
+    assert PublicLimits.model_fields.keys() | TunnelLimits.model_fields.keys() == DEFAULTS.keys()
     assert EdgeSettings().ingress_limits == IngressLimits()
+    assert EdgeSettings().lobby_limits == LobbyLimits()
 
 
-@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("name", DEFAULTS)
 def test_every_limit_can_be_set_by_file_and_by_variable(tmp_path: Path, name: str) -> None:
-    default = getattr(IngressLimits(), name)
+    value = DEFAULTS[name] - 1
     path = tmp_path / "edge.toml"
-    path.write_text(f"{LIMIT_PREFIX}{name} = {default - 1}")
+    path.write_text(f"{name} = {value}")
     from_file = load_settings(EdgeSettings, flags={}, config=path, environ={})
-    assert getattr(from_file.ingress_limits, name) == default - 1
-    variables = {f"BACKPLANE_{LIMIT_PREFIX}{name}".upper(): str(default - 1)}
-    assert load_settings(EdgeSettings, flags={}, environ=variables).ingress_limits == from_file.ingress_limits
+    limits = from_file.ingress_limits if name.startswith(LIMIT_PREFIX) else from_file.lobby_limits
+    assert getattr(limits, name.partition("_")[2]) == value
+    from_variable = load_settings(EdgeSettings, flags={}, environ={f"BACKPLANE_{name}".upper(): str(value)})
+    assert from_variable == from_file
 
 
-@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("name", DEFAULTS)
 def test_no_limit_can_be_negative_or_without_end(name: str) -> None:
     for value in ("-1", "inf", "nan", "1e300"):
-        with pytest.raises(SettingsError, match=f"--{(LIMIT_PREFIX + name).replace('_', '-')}: "):
-            load_settings(EdgeSettings, flags={LIMIT_PREFIX + name: value}, environ={})
+        with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')}: "):
+            load_settings(EdgeSettings, flags={name: value}, environ={})
 
 
-@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("name", DEFAULTS)
 def test_every_limit_is_documented_with_its_default(name: str) -> None:
-    [row] = [
-        line for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| `{LIMIT_PREFIX}{name}` |")
-    ]
-    assert row.split("|")[2].strip() == f"{getattr(IngressLimits(), name):g}"
+    [row] = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| `{name}` |")]
+    assert row.split("|")[2].strip() == f"{DEFAULTS[name]:g}"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edge.ingress.census import Census
+from edge.census import Census
 
 
 def test_those_of_an_address_are_counted_apart() -> None:

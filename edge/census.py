@@ -1,4 +1,4 @@
-"""How many public connections there are, in all and of each client address.
+"""How many connections there are, in all and of each client address.
 
 An IPv6 client commonly has 2**64 addresses to itself, so of those addresses only the first 64 bits count.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv6Address
 
-__all__ = ["Census"]
+__all__ = ["Census", "network"]
 
 
 class Census:
@@ -21,26 +21,27 @@ class Census:
 
     def of(self, address: str) -> int:
         """Return how many there are of `address`."""
-        return self._counts.get(_network(address), 0)
+        return self._counts.get(network(address), 0)
 
     def enter(self, address: str) -> None:
         """Count one more."""
-        network = _network(address)
+        place = network(address)
         self.total += 1
-        self._counts[network] = self._counts.get(network, 0) + 1
+        self._counts[place] = self._counts.get(place, 0) + 1
 
     def leave(self, address: str) -> None:
         """Count one less."""
-        network = _network(address)
+        place = network(address)
         self.total -= 1
-        left = self._counts[network] - 1
+        left = self._counts[place] - 1
         if left:
-            self._counts[network] = left
+            self._counts[place] = left
         else:
-            del self._counts[network]
+            del self._counts[place]
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
+    """Return what counts of an address: of IPv6 the first 64 bits."""
     if ":" not in address:
         return address
     try:
