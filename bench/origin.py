@@ -34,6 +34,7 @@ http {{
     sendfile on;
     tcp_nopush on;
     client_max_body_size 0;
+    client_body_buffer_size 1m;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;

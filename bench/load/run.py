@@ -14,10 +14,10 @@ class Run:
     requests: int
     """Those that were answered."""
     seconds: float
-    received: int
-    """Bytes of bodies and heads, as the client counts them."""
     faults: tuple[str, ...] = ()
     """What went wrong, in words."""
+    received: int | None = None
+    """Bytes that came, heads included, if the client counts them."""
     p50: float = float("nan")
     """Milliseconds."""
     p99: float = float("nan")

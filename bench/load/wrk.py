@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
+from pathlib import Path
 
 from .run import Run
 
 __all__ = ["run_wrk"]
 
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
+PUT = """
+local file = io.open("{body}", "rb")
+wrk.method = "PUT"
+wrk.body = file:read("*a")
+file:close()
+"""
+"""What wrk runs to send a file again and again."""
 SIZES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 
 
-def run_wrk(url: str, *, host: str, connections: int, seconds: float) -> Run:
-    """Request `url` over and over for `seconds` and read wrk's report. Raises CalledProcessError."""
+def run_wrk(url: str, *, host: str, connections: int, seconds: float, body: Path | None = None) -> Run:
+    """Request `url` over and over for `seconds`, with GET or, given a body, with PUT. Raises CalledProcessError."""
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
-    command += ["--latency", "--timeout", "10s", "--header", f"Host: {host}", url]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
+    command += ["--latency", "--timeout", "10s", "--header", f"Host: {host}"]
+    with tempfile.NamedTemporaryFile("w", prefix="backplane-wrk-", suffix=".lua") as script:
+        if body is not None:
+            script.write(PUT.format(body=body))
+            script.flush()
+            command += ["--script", script.name]
+        done = subprocess.run(
+            [*command, url], capture_output=True, text=True, check=True, timeout=seconds + 60
+        )
     return parse(done.stdout)
 
 

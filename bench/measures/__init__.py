@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .bulk import Bulk
 from .case import Case, Measure, Pace
-from .small import Small
+from .latency import Latency
+from .requests import SIZES, SIZES_HTTP2, SMALL, SMALL_HTTP2
 
 __all__ = ["MEASURES", "Case", "Measure", "Pace"]
 
-MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (Small(),)}
+MEASURES: Mapping[str, Measure] = {
+    measure.name: measure for measure in (SMALL, SMALL_HTTP2, Latency(), SIZES, SIZES_HTTP2, Bulk())
+}
 """All of them, by name, in the order in which they run."""

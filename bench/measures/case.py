@@ -32,6 +32,11 @@ class Pace:
         """Seconds of the same load before it."""
         return 1
 
+    @property
+    def transfers(self) -> int:
+        """How often a large body is moved."""
+        return 2 if self.quick else 4
+
 
 class Case(Protocol):
     """One load."""
