@@ -21,13 +21,20 @@ from h2s.budget import Budget
 from h2s.liveness import LivenessTimes
 
 from .accesslog import AccessLog
+from .explain import explain
 from .gateway import EdgeGateway
 from .ingress import Ingress, IngressLimits
+from .intake import ConfigRefused, Intake, VersionGap
 from .lobby import LobbyLimits
+from .pools import Pools
 from .port import (
+    ChangeConfig,
+    ConfigState,
     Configure,
     Counters,
     DrainPlane,
+    Explain,
+    Explained,
     InstanceState,
     PlaneReady,
     PlaneStopped,
@@ -38,7 +45,7 @@ from .port import (
 )
 from .registry import Change, Registry
 from .routing import Router
-from .snapshot import Snapshot
+from .snapshot import Snapshot, SnapshotChange
 from .tunnels import TunnelListener
 
 __all__ = ["CannotListen", "DataPlane", "PlaneSettings"]
@@ -90,6 +97,7 @@ class DataPlane:
         self._port = port
         self._snapshot = snapshot
         self._registry = Registry(zone=snapshot.zone)
+        self._intake = Intake(Pools(self._registry))
         self._budget = Budget()
         self._access_log = (
             AccessLog(settings.access_log_fd, human=settings.access_log_human)
@@ -112,11 +120,17 @@ class DataPlane:
         self._change_timer: asyncio.TimerHandle | None = None
         self._counter_timer: asyncio.TimerHandle | None = None
         self._drain: asyncio.Future[float] = self._loop.create_future()
+        self._configured = asyncio.Event()
         port.receive = self._on_command
+        self._take(snapshot)
 
     async def run(self) -> None:
-        """Listen, serve until told to drain, drain, and return. Raises CannotListen. Cancelling cuts everything."""
+        """Listen, serve until told to drain, drain, and return. Raises CannotListen. Cancelling cuts everything.
+
+        A first snapshot that comes in parts is waited for.
+        """
         try:
+            await self._configured.wait()
             tunnel = await _listen("tunnel", self._tunnels.start, self._settings.tunnel)
             public = await _listen("public", self._ingress.start, self._settings.public)
             self._port.send(PlaneReady(public=_join(public), tunnel=_join(tunnel)))
@@ -143,10 +157,35 @@ class DataPlane:
 
     def _on_command(self, message: PortMessage) -> None:
         if isinstance(message, Configure):
-            self._snapshot = message.snapshot
-            self._gateway.router = Router(message.snapshot, self._registry)
+            self._take(message.snapshot)
+        elif isinstance(message, ChangeConfig):
+            self._take(message.change)
+        elif isinstance(message, Explain):
+            explanation = explain(self._gateway.router, message.question)
+            self._port.send(Explained(id=message.id, explanation=explanation))
         elif isinstance(message, DrainPlane) and not self._drain.done():
             self._drain.set_result(message.timeout)
+            self._configured.set()
+
+    def _take(self, part: Snapshot | SnapshotChange) -> None:
+        """Serve from a new config, if this is all of one. Whatever is wrong with it, the one in force stays."""
+        refused, wants_snapshot = "", False
+        try:
+            config = self._intake.take(part)
+        except VersionGap as gap:
+            log.warning("config asked for anew", reason=str(gap))
+            config, wants_snapshot = self._intake.config, True
+        except ConfigRefused as refusal:
+            log.error("config refused", version=refusal.version.n, reason=str(refusal))
+            config, refused = self._intake.config, str(refusal)
+        else:
+            if config is None:
+                return
+            self._snapshot = config.snapshot
+            self._gateway.router = Router(config.snapshot, self._registry, config.table)
+            self._configured.set()
+        version = config.snapshot.version if config is not None else None
+        self._port.send(ConfigState(version=version, refused=refused, wants_snapshot=wants_snapshot))
 
     # -- reports to the control process ------------------------------------------------------------------------------
 

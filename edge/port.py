@@ -12,13 +12,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from .snapshot import Snapshot
+from h2s.messages import ConfigVersion
+
+from .explain import Explanation, Question
+from .snapshot import Snapshot, SnapshotChange
 
 __all__ = [
+    "ChangeConfig",
     "Command",
+    "ConfigState",
     "Configure",
     "Counters",
     "DrainPlane",
+    "Explain",
+    "Explained",
     "InstanceState",
     "Notice",
     "PlaneReady",
@@ -46,6 +53,21 @@ class Configure(PortMessage):
     snapshot: Snapshot
 
 
+class ChangeConfig(PortMessage):
+    """Serve from what this makes of the snapshot in force, or one more part of what is coming."""
+
+    kind: Literal["change_config"] = "change_config"
+    change: SnapshotChange
+
+
+class Explain(PortMessage):
+    """Say what would become of this request; answered by Explained with the same `id`."""
+
+    kind: Literal["explain"] = "explain"
+    id: int
+    question: Question
+
+
 class DrainPlane(PortMessage):
     """Stop: take nothing new, finish what runs within `timeout` seconds, then say PlaneStopped."""
 
@@ -53,7 +75,7 @@ class DrainPlane(PortMessage):
     timeout: float
 
 
-Command = Annotated[Configure | DrainPlane, Field(discriminator="kind")]
+Command = Annotated[Configure | ChangeConfig | Explain | DrainPlane, Field(discriminator="kind")]
 
 
 # -- up ----------------------------------------------------------------------------------------------------------------
@@ -65,6 +87,26 @@ class PlaneReady(PortMessage):
     kind: Literal["ready"] = "ready"
     public: str
     tunnel: str
+
+
+class ConfigState(PortMessage):
+    """Which config is in force, after each that came in whole; or what became of one that is not."""
+
+    kind: Literal["config"] = "config"
+    version: ConfigVersion | None
+    """None: none yet."""
+    refused: str = ""
+    """Why the one that came cannot be served."""
+    wants_snapshot: bool = False
+    """A change did not follow on the version in force: send a whole snapshot."""
+
+
+class Explained(PortMessage):
+    """The answer to Explain."""
+
+    kind: Literal["explained"] = "explained"
+    id: int
+    explanation: Explanation
 
 
 class InstanceState(BaseModel):
@@ -123,13 +165,16 @@ class PlaneStopped(PortMessage):
     kind: Literal["stopped"] = "stopped"
 
 
-Notice = Annotated[PlaneReady | RegistryState | Counters | PlaneStopped, Field(discriminator="kind")]
+Notice = Annotated[
+    PlaneReady | ConfigState | Explained | RegistryState | Counters | PlaneStopped,
+    Field(discriminator="kind"),
+]
 
 DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds in seconds of the buckets of request durations."""
 
-_commands: TypeAdapter[Configure | DrainPlane] = TypeAdapter(Command)
-_notices: TypeAdapter[PlaneReady | RegistryState | Counters | PlaneStopped] = TypeAdapter(Notice)
+_commands: TypeAdapter[PortMessage] = TypeAdapter(Command)
+_notices: TypeAdapter[PortMessage] = TypeAdapter(Notice)
 
 
 class Port:

@@ -38,6 +38,8 @@ class Router:
     def __init__(self, snapshot: Snapshot, registry: Registry, table: RoutingTable | None = None) -> None:
         """`table` holds the routes of `snapshot`, compiled."""
         self._suffix = "." + snapshot.domain.lower()
+        self.discovery = f"domain {snapshot.domain}, default service {snapshot.default_service}"
+        """Its settings, for people."""
         self._mode = snapshot.default_mode
         self._default = snapshot.default_service
         self._registry = registry

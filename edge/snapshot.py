@@ -1,14 +1,26 @@
-"""The compiled config that a data plane serves from: immutable, swapped in one assignment."""
+"""The config that a data plane serves from: immutable, versioned, and how it changes.
+
+A `Snapshot` says everything, a `SnapshotChange` what has changed since the version that it names. Either may come in
+parts, so that a hundred thousand routes are read in small pieces: the first is not `complete`, the rest follows in
+changes from that version to itself, and nothing is served from before the last (`edge.intake`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from h2s.messages import ConfigVersion, EdgeAddress
 
-__all__ = ["JoinGrant", "Snapshot"]
+from .policies import PolicySpec
+from .route import RouteSpec
+
+__all__ = ["JoinGrant", "Snapshot", "SnapshotChange", "parts"]
+
+ROUTES_PER_PART = 20
+"""About half a millisecond of a data plane's time."""
 
 
 class JoinGrant(BaseModel):
@@ -45,6 +57,12 @@ class Snapshot(BaseModel):
     """A service's name, `auto` (the only one there is), or `none`."""
     edges: tuple[EdgeAddress, ...] = ()
     grants: tuple[JoinGrant, ...] = ()
+    routes: tuple[RouteSpec, ...] = ()
+    policies: tuple[PolicySpec, ...] = ()
+    default_policies: tuple[str, ...] = ()
+    """Policies of services that are found by discovery."""
+    complete: bool = True
+    """False: more of it follows in changes."""
 
     @property
     def default_mode(self) -> Literal["auto", "none", "name"]:
@@ -52,3 +70,40 @@ class Snapshot(BaseModel):
         if self.default_service == "auto":
             return "auto"
         return "none" if self.default_service == "none" else "name"
+
+
+class SnapshotChange(BaseModel):
+    """What makes the snapshot of one version that of another; what is not named stays."""
+
+    model_config = ConfigDict(frozen=True)
+
+    base: ConfigVersion
+    version: ConfigVersion
+    routes: tuple[RouteSpec, ...] = ()
+    """Added, or in place of those of the same names."""
+    routes_removed: tuple[str, ...] = ()
+    policies: tuple[PolicySpec, ...] = ()
+    policies_removed: tuple[str, ...] = ()
+    default_policies: tuple[str, ...] | None = None
+    grants: tuple[JoinGrant, ...] = ()
+    grants_removed: tuple[str, ...] = ()
+    """By token id."""
+    edges: tuple[EdgeAddress, ...] | None = None
+    complete: bool = True
+    """False: more of it follows, in changes from `version` to itself."""
+
+
+def parts(
+    whole: Snapshot | SnapshotChange, size: int = ROUTES_PER_PART
+) -> Iterator[Snapshot | SnapshotChange]:
+    """Yield `whole` in parts of at most `size` routes, to be taken in one after the other."""
+    routes = whole.routes
+    if len(routes) <= size:
+        yield whole
+        return
+    yield whole.model_copy(update={"routes": routes[:size], "complete": False})
+    version = whole.version
+    for start in range(size, len(routes), size):
+        rest = routes[start : start + size]
+        is_last = start + size >= len(routes) and whole.complete
+        yield SnapshotChange(base=version, version=version, routes=rest, complete=is_last)
