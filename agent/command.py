@@ -146,6 +146,7 @@ def agent(
     """
     from backplane.cli.logs import configure_logs
     from backplane.cli.settings import load_settings
+    from backplane.cli.variables import warn_of_strangers
 
     from .config import AgentSettings
 
@@ -176,6 +177,7 @@ def agent(
         config=config,
     )
     configure_logs(settings.log_level, settings.log_format)
+    warn_of_strangers(AgentSettings)
 
     from .main import run
 

@@ -25,7 +25,7 @@ RESERVED_LABELS = frozenset({"agent", "service", "zone"})
 """Keys that a selector reads from elsewhere."""
 DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 LABEL_WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
-AGENT_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,14 @@ def _dialable(edges: tuple[Address, ...]) -> tuple[Address, ...]:
     return edges
 
 
+def _agent_id(value: str) -> str:
+    if not AGENT_ID.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is no agent id: letters, digits and . _ -, 63 at the most, the first a letter or a digit"
+        )
+    return value
+
+
 def _default_agent_id() -> str:
     host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().partition(".")[0]).strip("-")[:48]
     return f"{host or 'agent'}-{secrets.token_hex(3)}"
@@ -149,7 +157,9 @@ class AgentSettings(Settings):
     """Where this agent is; edges of the same zone prefer it."""
     tunnels: int = Field(default=2, ge=1, le=16)
     """Tunnels held open to each edge."""
-    agent_id: Annotated[str, Spelling("--id")] = Field(default_factory=_default_agent_id, pattern=AGENT_ID)
+    agent_id: Annotated[str, AfterValidator(_agent_id), Spelling("--id")] = Field(
+        default_factory=_default_agent_id
+    )
     """Who this agent is to the edges, the same over restarts if given; else the host's name and a random suffix."""
     admin: AddressSetting | None = None
     """Where the agent answers health checks; nowhere by default."""

@@ -173,6 +173,7 @@ def edge(
     """
     from backplane.cli.logs import configure_logs
     from backplane.cli.settings import load_settings
+    from backplane.cli.variables import warn_of_strangers
 
     from .config import EdgeSettings
 
@@ -203,6 +204,7 @@ def edge(
         config=config,
     )
     configure_logs(settings.log_level, settings.log_format)
+    warn_of_strangers(EdgeSettings)
     try:
         from .main import run
     except ModuleNotFoundError as error:

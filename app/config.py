@@ -17,6 +17,7 @@ from .limits import PublicLimits, TunnelLimits
 __all__ = ["EdgeSettings"]
 
 DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+SERVICE = re.compile(DNS_LABEL)
 DNS_NAME = re.compile(rf"{DNS_LABEL}(?:\.{DNS_LABEL})*")
 
 
@@ -25,6 +26,14 @@ def _domain(value: str) -> str:
     if len(domain) > 253 or not DNS_NAME.fullmatch(domain):
         raise ValueError(f"{value!r} is not a domain name")
     return domain
+
+
+def _service(value: str) -> str:
+    if not SERVICE.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not the name of a service: a-z, 0-9 and -, 63 characters at the most; nor auto, nor none"
+        )
+    return value
 
 
 def _dialable(address: Address | None) -> Address | None:
@@ -52,7 +61,7 @@ class EdgeSettings(PublicLimits, TunnelLimits):
     """A service without a route is found as `<service>.<domain>`."""
     zone: str = Field(default="", max_length=63)
     """Where this edge is; instances of the same zone are preferred."""
-    default_service: str = Field(default="auto", pattern=rf"^{DNS_LABEL}$")
+    default_service: Annotated[str, AfterValidator(_service)] = "auto"
     """What hosts that name no service get: a service, `auto` (the only one there is), or `none`."""
     public_cert: Path | None = None
     """Certificate chain in PEM with which the public is served TLS; None: clear HTTP."""

@@ -151,3 +151,21 @@ def test_file_without_a_token_is_a_matter_of_trust(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"join-token: this is not a join token") as caught:
         read_token(file)
     assert caught.value.exit_code is ExitCode.TRUST
+
+
+JUNK = ["", "many", -1, 0, 1e300, "nan", 1.5, ["x"], [1], {}, {"a": 1}, {"a": [1]}, "x" * 1000, 10**30]
+
+
+@pytest.mark.parametrize("key", AgentSettings.model_fields)
+def test_what_is_wrong_is_said_in_our_words(key: str) -> None:
+    said = []
+    for value in JUNK:
+        try:
+            load(**{key: value})
+        except SettingsError as error:
+            said.append(str(error))
+    assert said
+    for message in said:
+        assert "\n" not in message
+        assert len(message) < 1500
+        assert not any(word in message for word in ("Input", "valid ", "pattern", "instance"))

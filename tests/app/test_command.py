@@ -52,4 +52,4 @@ def test_no_option_has_a_default_of_its_own() -> None:
 
 def test_wrong_setting_is_one_line_and_nothing_is_started(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["edge", "--drain-timeout", "0"]) == 2
-    assert capsys.readouterr().err.startswith("error: flag --drain-timeout: should be greater than 0")
+    assert capsys.readouterr().err.startswith("error: flag --drain-timeout: 0.0 is not a number above 0")

@@ -128,3 +128,21 @@ def test_encrypted_key_is_refused_without_asking_for_a_password(pair: tuple[Path
     encrypted = new_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
     pair[1].write_bytes(encrypted)
     assert failure(public_cert=pair[0], public_key=pair[1]).startswith("public_key is encrypted: ")
+
+
+JUNK = ["", "many", -1, 0, 1e300, "nan", 1.5, ["x"], [1], {}, {"a": 1}, {"a": [1]}, "x" * 1000, 10**30]
+
+
+@pytest.mark.parametrize("key", EdgeSettings.model_fields)
+def test_what_is_wrong_is_said_in_our_words(key: str) -> None:
+    said = []
+    for value in JUNK:
+        try:
+            load(**{key: value})
+        except SettingsError as error:
+            said.append(str(error))
+    assert said
+    for message in said:
+        assert "\n" not in message
+        assert len(message) < 1500
+        assert not any(word in message for word in ("Input", "valid ", "pattern", "instance"))

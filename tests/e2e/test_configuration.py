@@ -30,7 +30,7 @@ def error_of(program: Program) -> str:
 @pytest.mark.parametrize(
     ("verb", "options", "words"),
     [
-        ("agent", (*AGENT, "--tunnels", "99"), ("--tunnels", "16")),
+        ("agent", (*AGENT, "--tunnels", "99"), ("--tunnels", "from 1 to 16")),
         ("agent", (*AGENT, "--tunnels", "many"), ("--tunnels", "integer")),
         ("agent", (*AGENT, "--edge", "127.0.0.1"), ("--edge", "port")),
         ("agent", (*AGENT, "--service", "api"), ("--service", "api")),
@@ -128,6 +128,37 @@ def test_edge_and_agent_can_be_set_by_variables_alone(stage: Stage) -> None:
         agent.wait_until(partial(answers, f"http://{public}", host), f"{host} is served")
     agent.stop()
     edge.stop()
+
+
+def test_a_variable_that_does_not_exist_is_a_warning_and_that_of_another_program_is_none(
+    stage: Stage,
+) -> None:
+    listeners = ("--public", free_address(), "--tunnel", free_address(), "--api", free_address())
+    environment = {
+        "BACKPLANE_PUBLIC_IDLE_TIMOUT": "5",
+        "BACKPLANE_EDGES": "127.0.0.1:7443",
+        "BACKPLANE_RECONNECT_DELAY": "1",
+        "BACKPLANE_H2_ENGINE": "portable",
+    }
+    data_dir = stage.folder / "data"
+    edge = stage.run("edge", backplane("edge", "--data-dir", data_dir, *listeners), environment)
+    edge.wait_until(lambda: "edge is up" in edge.stderr, "the edge is up")
+    [warning] = [line for line in edge.stderr.splitlines() if '"warning"' in line]
+    assert '"variable": "BACKPLANE_PUBLIC_IDLE_TIMOUT"' in warning
+    assert '"did_you_mean": "BACKPLANE_PUBLIC_IDLE_TIMEOUT"' in warning
+    edge.stop()
+
+
+def test_an_edge_without_stdout_serves_and_logs_to_stderr(stage: Stage) -> None:
+    public, tunnel, api = free_address(), free_address(), free_address()
+    listeners = ("--public", public, "--tunnel", tunnel, "--api", api)
+    command = backplane("edge", "--data-dir", stage.folder / "data", *listeners)
+    edge = stage.run("edge", ["sh", "-c", 'exec "$@" >&-', "sh", *command])
+    edge.wait_until(lambda: answers(f"http://{api}/readyz"), "the edge is ready")
+    assert fetch(public, request("/")).head.status == 404
+    edge.stop()
+    assert edge.stdout == ""
+    assert '"edge is up"' in edge.stderr
 
 
 def test_a_flag_goes_before_a_variable_and_a_variable_before_the_file(stage: Stage) -> None:

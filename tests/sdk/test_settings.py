@@ -89,8 +89,21 @@ def test_empty_variable_counts_as_not_set() -> None:
 def test_error_names_flag_or_variable_and_reason(layer: dict[str, object], source: str) -> None:
     message = failure(**layer)
     assert message.startswith(source)
-    assert "less than or equal to 16" in message
+    assert message.endswith(" is not a whole number from 1 to 16")
     assert "17" in message
+
+
+def test_of_a_value_that_is_wrong_in_two_ways_one_is_said() -> None:
+    assert failure(flags={"edges": ["e", "f"]}) == failure(flags={"edges": ["e"]})
+
+
+def test_every_wrong_key_is_named() -> None:
+    message = failure(flags={"edges": ["e"], "tunnels": 17, "drain_timeout": "x"})
+    assert [part.partition(":")[0] for part in message.split("; ")] == [
+        "flag --edge",
+        "flag --tunnels",
+        "flag --drain-timeout",
+    ]
 
 
 def test_error_names_file_and_key(file: Path) -> None:
@@ -107,6 +120,11 @@ def test_error_names_the_spelling_of_the_flag() -> None:
 def test_missing_key_says_how_to_give_it() -> None:
     message = failure(flags={"edges": None})
     assert message == "edges: is required: give --edge, BACKPLANE_EDGES or the file's key `edges`"
+
+
+def test_missing_key_points_to_a_variable_that_is_misspelt() -> None:
+    message = failure(flags={"edges": None}, environ={"BACKPLANE_EDGE": "e:1", "BACKPLANE_CONFIG": ""})
+    assert message.endswith(" or the file's key `edges` (BACKPLANE_EDGE is set, but does not exist)")
 
 
 def test_error_across_keys_has_no_source_but_a_reason() -> None:

@@ -65,7 +65,11 @@ def _split(text: str, default_port: int | None) -> tuple[str, int]:
 
 
 def _coerce(value: object) -> object:
-    return Address.parse(value) if isinstance(value, str) else value
+    if isinstance(value, Address) or value is None:
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not HOST:PORT in quotes")
+    return Address.parse(value)
 
 
 AddressSetting = Annotated[Address, BeforeValidator(_coerce)]

@@ -18,6 +18,7 @@ from typing import NoReturn
 import typer
 
 from .exit import CommandError, ExitCode
+from .streams import open_standard_streams
 from .version import version
 
 __all__ = ["COMMANDS_GROUP", "main", "run"]
@@ -28,6 +29,7 @@ COMMANDS_GROUP = "backplane.commands"
 
 def main() -> NoReturn:
     """Run the `backplane` command on the process's arguments and exit with its code."""
+    open_standard_streams()
     sys.exit(run(sys.argv[1:]))
 
 

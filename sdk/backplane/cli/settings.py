@@ -21,13 +21,23 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .exit import CommandError, ExitCode
+from .wording import explain_value
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["CONFIG_VARIABLE", "Settings", "SettingsError", "Spelling", "load_settings"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "PREFIX",
+    "Settings",
+    "SettingsError",
+    "Spelling",
+    "load_settings",
+    "variable_name",
+]
 
 PREFIX = "BACKPLANE_"
+"""How the variables of this project begin."""
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 """Names the TOML file when `--config` does not."""
 
@@ -92,8 +102,9 @@ def load_settings(
     try:
         return model.model_validate({key: one.value for key, one in given.items()})
     except ValidationError as error:
-        problems = (_explain(model, given, problem) for problem in error.errors(include_url=False))
-        raise SettingsError("; ".join(dict.fromkeys(problems))) from None
+        first = {problem["loc"][:1]: problem for problem in reversed(error.errors(include_url=False))}
+        problems = [_explain(model, given, problem, variables) for problem in reversed(first.values())]
+        raise SettingsError("; ".join(problems)) from None
 
 
 def _from_flags(model: type[Settings], flags: Mapping[str, object]) -> Iterator[tuple[str, _Given]]:
@@ -104,11 +115,11 @@ def _from_flags(model: type[Settings], flags: Mapping[str, object]) -> Iterator[
 
 def _from_environment(model: type[Settings], variables: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
     for key in model.model_fields:
-        text = variables.get(_variable(key), "").strip()
+        text = variables.get(variable_name(key), "").strip()
         if text:
             separator = _spelling(model, key).separator
             value = text if separator is None else _split(text, separator)
-            yield key, _Given(value, f"variable {_variable(key)}")
+            yield key, _Given(value, f"variable {variable_name(key)}")
 
 
 def _from_file(model: type[Settings], path: Path) -> dict[str, _Given]:
@@ -129,32 +140,33 @@ def _did_you_mean(model: type[Settings], key: str) -> str:
     return f": did you mean `{close[0]}`?" if close else ""
 
 
-def _explain(model: type[Settings], given: Mapping[str, _Given], problem: ErrorDetails) -> str:
-    reason = _reason(problem)
+def _explain(
+    model: type[Settings], given: Mapping[str, _Given], problem: ErrorDetails, variables: Mapping[str, str]
+) -> str:
     if not problem["loc"]:
-        return reason
+        return str(problem["ctx"]["error"])
     key = str(problem["loc"][0])
+    reason = explain_value(model.model_fields[key], problem)
     if key not in given:
-        return f"{key}: {reason}: give {_flag(model, key)}, {_variable(key)} or the file's key `{key}`"
+        cure = f"give {_flag(model, key)}, {variable_name(key)} or the file's key `{key}`"
+        return f"{key}: {reason}: {cure}{_misspelt(model, key, variables)}"
     return f"{given[key].source}: {reason}"
 
 
-def _reason(problem: ErrorDetails) -> str:
-    if problem["type"] == "missing":
-        return "is required"
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    message = problem["msg"].removeprefix("Input ")
-    value = problem["input"]
-    shown = f" (got {value!r})" if isinstance(value, str | int | float) else ""
-    return f"{message[:1].lower()}{message[1:]}{shown}"
+def _misspelt(model: type[Settings], key: str, variables: Mapping[str, str]) -> str:
+    """Point to a variable that is set and may have been meant for this key."""
+    ours = set(map(variable_name, model.model_fields))
+    strangers = sorted(name for name in variables if name.startswith(PREFIX) and name not in ours)
+    close = difflib.get_close_matches(variable_name(key), strangers, n=1, cutoff=0.8)
+    return f" ({close[0]} is set, but does not exist)" if close else ""
 
 
 def _flag(model: type[Settings], key: str) -> str:
     return _spelling(model, key).flag or "--" + key.replace("_", "-")
 
 
-def _variable(key: str) -> str:
+def variable_name(key: str) -> str:
+    """Return the variable of a setting."""
     return PREFIX + key.upper()
 
 
