@@ -149,8 +149,7 @@ class Http2Exchange:
     def abort(self) -> None:
         """Reset the stream."""
         if not self._over:
-            self._over = self.done = True
-            self._owner.connection.reset(self._stream_id, ErrorCode.INTERNAL_ERROR)
+            self._cut(ErrorCode.INTERNAL_ERROR)
 
     def pause_request(self) -> None:
         """Give no more of the stream's window back."""
@@ -247,8 +246,12 @@ class Http2Exchange:
         if not self._head_sent:
             self.answer(refusal)
             return
+        self._cut(ErrorCode.CANCEL)
+
+    def _cut(self, code: ErrorCode) -> None:
         self._over = self.done = True
-        self._owner.connection.reset(self._stream_id, ErrorCode.CANCEL)
+        self._owner.active()
+        self._owner.connection.reset(self._stream_id, code)
 
     def _end_request(self) -> None:
         self._request_done = True

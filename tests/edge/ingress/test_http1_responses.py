@@ -313,7 +313,7 @@ def test_response_that_is_not_read_is_cut_and_one_that_is_read_slowly_is_not() -
     gateway = FakeGateway(on_end=replies(200, [(b"content-length", b"%d" % size)], b"x" * size))
 
     async def run() -> None:
-        async with site(gateway, limits=IngressLimits(stall_timeout=0.2)) as served:
+        async with site(gateway, limits=IngressLimits(stall_timeout=1.0)) as served:
             reader, idler = await served.connect(), await served.connect()
             for client in (reader, idler):
                 client.writer.write(GET + b"\r\n")

@@ -207,13 +207,17 @@ def test_a_connection_that_asks_nothing_is_closed(contexts: Contexts) -> None:
     run(contexts, play, FakeGateway(), head_timeout=SHORT)
 
 
-def test_a_cancelled_request_is_the_beginning_of_the_idle_time(contexts: Contexts) -> None:
+@pytest.mark.parametrize("who", ["client", "gateway"])
+def test_a_request_that_is_cut_is_the_beginning_of_the_idle_time(contexts: Contexts, who: str) -> None:
     async def play(served: Site, peer: Peer) -> None:
         [connection] = served.ingress._context.connections
         answer = peer.ask()
         await eventually(lambda: bool(served.gateway.exchanges))
         connection._deadline.set(asyncio.get_running_loop().time() + 1e6)  # type: ignore[attr-defined]
-        peer.connection.reset(answer.stream_id, ErrorCode.CANCEL)
+        if who == "client":
+            peer.connection.reset(answer.stream_id, ErrorCode.CANCEL)
+        else:
+            served.last.downstream.abort()
         await asyncio.wait_for(peer.closed.wait(), DEADLINE)
 
     run(contexts, play, FakeGateway(on_end=nothing), idle_timeout=SHORT)
