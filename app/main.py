@@ -23,7 +23,7 @@ from backplane.cli.logs import is_human
 from backplane.cli.process import run_until_stopped
 from edge.ingress import public_ssl_context
 from edge.plane import CannotListen, DataPlane, PlaneSettings
-from edge.port import DrainPlane, local_ports
+from edge.port import DrainPlane, RenewCertificate, local_ports
 from edge.snapshot import JoinGrant, Snapshot
 from h2s.engine import engine_hint
 from h2s.errors import EngineUnavailable
@@ -34,6 +34,7 @@ from h2s.tunnel import edge_ssl_context
 from .api import create_api
 from .config import EdgeSettings
 from .identity import DataDirectory, DirectoryLocked, Identity, IdentityError, agent_command_line
+from .renewal import keep_certificate
 from .state import EdgeState
 
 __all__ = ["run"]
@@ -54,7 +55,7 @@ def run(settings: EdgeSettings) -> int:
     try:
         with DataDirectory.open(settings.data_dir) as data, _access_log(settings) as access_log_fd:
             identity = Identity.load_or_create(data, settings.identity_dir)
-            run_until_stopped(lambda stop: _serve(settings, identity, access_log_fd, stop))
+            run_until_stopped(lambda stop: _serve(settings, data, identity, access_log_fd, stop))
     except (CannotListen, DirectoryLocked) as error:
         raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
     except IdentityError as error:
@@ -107,7 +108,11 @@ def compile_snapshot(settings: EdgeSettings, identity: Identity, advertise: Addr
 
 
 async def _serve(
-    settings: EdgeSettings, identity: Identity, access_log_fd: int | None, stop: asyncio.Event
+    settings: EdgeSettings,
+    data: DataDirectory,
+    identity: Identity,
+    access_log_fd: int | None,
+    stop: asyncio.Event,
 ) -> None:
     state = EdgeState()
     control, port = local_ports()
@@ -138,6 +143,17 @@ async def _serve(
     api = _ApiServer(create_api(state))
     plane_task = asyncio.create_task(plane.run(), name="data plane")
     api_task = asyncio.create_task(api.serve(sockets=[api_socket]), name="management API")
+    certificate_task = asyncio.create_task(
+        keep_certificate(
+            identity,
+            data,
+            settings.identity_dir,
+            on_renewed=lambda: control.send(
+                RenewCertificate(certificate=str(identity.edge_certificate), key=str(identity.edge_key))
+            ),
+        ),
+        name="certificate",
+    )
     listening = asyncio.create_task(state.listening.wait())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -162,9 +178,11 @@ async def _serve(
     finally:
         # A second signal must not cancel uvicorn, which would leave its sockets open: hence `wait` throughout.
         api.should_exit = api.force_exit = True
-        for task in (plane_task, listening, stopping):
+        for task in (plane_task, certificate_task, listening, stopping):
             task.cancel()
-        over = asyncio.gather(plane_task, api_task, listening, stopping, return_exceptions=True)
+        over = asyncio.gather(
+            plane_task, api_task, certificate_task, listening, stopping, return_exceptions=True
+        )
         await asyncio.wait((over,))
         api_socket.close()
     log.info("stopped")

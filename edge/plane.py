@@ -19,6 +19,7 @@ import structlog
 
 from h2s.budget import Budget
 from h2s.liveness import LivenessTimes
+from h2s.tunnel import edge_ssl_context
 
 from .accesslog import AccessLog
 from .explain import explain
@@ -41,6 +42,7 @@ from .port import (
     Port,
     PortMessage,
     RegistryState,
+    RenewCertificate,
     RequestCount,
 )
 from .registry import Change, Registry
@@ -163,9 +165,19 @@ class DataPlane:
         elif isinstance(message, Explain):
             explanation = explain(self._gateway.router, message.question)
             self._port.send(Explained(id=message.id, explanation=explanation))
+        elif isinstance(message, RenewCertificate):
+            self._renew_certificate(message)
         elif isinstance(message, DrainPlane) and not self._drain.done():
             self._drain.set_result(message.timeout)
             self._configured.set()
+
+    def _renew_certificate(self, message: RenewCertificate) -> None:
+        try:
+            self._tunnels.context = edge_ssl_context(message.certificate, message.key)
+        except OSError as error:
+            log.error(
+                "the new certificate cannot be used", certificate=message.certificate, reason=str(error)
+            )
 
     def _take(self, part: Snapshot | SnapshotChange) -> None:
         """Serve from a new config, if this is all of one. Whatever is wrong with it, the one in force stays."""

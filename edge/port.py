@@ -32,6 +32,7 @@ __all__ = [
     "PlaneStopped",
     "Port",
     "RegistryState",
+    "RenewCertificate",
     "local_ports",
 ]
 
@@ -68,6 +69,14 @@ class Explain(PortMessage):
     question: Question
 
 
+class RenewCertificate(PortMessage):
+    """Show agents another certificate from now on; tunnels that stand go on. Both are paths of PEM files."""
+
+    kind: Literal["renew_certificate"] = "renew_certificate"
+    certificate: str
+    key: str
+
+
 class DrainPlane(PortMessage):
     """Stop: take nothing new, finish what runs within `timeout` seconds, then say PlaneStopped."""
 
@@ -75,7 +84,9 @@ class DrainPlane(PortMessage):
     timeout: float
 
 
-Command = Annotated[Configure | ChangeConfig | Explain | DrainPlane, Field(discriminator="kind")]
+Command = Annotated[
+    Configure | ChangeConfig | Explain | RenewCertificate | DrainPlane, Field(discriminator="kind")
+]
 
 
 # -- up ----------------------------------------------------------------------------------------------------------------

@@ -217,6 +217,15 @@ class TunnelListener:
         self._loop = asyncio.get_running_loop()
         self._idle: asyncio.Event = asyncio.Event()
 
+    @property
+    def context(self) -> ssl.SSLContext:
+        """With what TLS handshakes begin from now on."""
+        return self._arrivals.context
+
+    @context.setter
+    def context(self, context: ssl.SSLContext) -> None:
+        self._arrivals.context = context
+
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; return the bound address. Raises OSError."""
         return await self._arrivals.start(host, port)

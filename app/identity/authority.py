@@ -2,8 +2,9 @@
 
 One P-256 CA, made once and kept for ten years, signs one certificate for each edge. Agents trust this CA alone and ask
 for the fixed name `edge.h2s.internal`, whatever address they dial; EKU serverAuth and a path length of 0 keep an edge's
-certificate from being good for anything else. Edge certificates live 90 days and are renewed at a start within the
-last 30; nothing else depends on them, so one that does not fit its CA or its key is simply made anew.
+certificate from being good for anything else. Edge certificates live 90 days and are renewed within the last 30, at a
+start or while the edge runs; nothing else depends on them, so one that does not fit its CA or its key is simply made
+anew.
 """
 
 from __future__ import annotations
@@ -107,7 +108,12 @@ class EdgeCertificate:
             self.certificate.verify_directly_issued_by(authority.certificate)
         except (InvalidSignature, ValueError, TypeError):
             return False
-        return self.certificate.not_valid_after_utc - now > RENEW_BEFORE
+        return not is_due(self.certificate, now=now)
+
+
+def is_due(certificate: x509.Certificate, *, now: datetime) -> bool:
+    """Whether it is time to renew an edge's certificate."""
+    return certificate.not_valid_after_utc - now <= RENEW_BEFORE
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:

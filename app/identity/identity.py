@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from cryptography import x509
 from pydantic import BaseModel, ValidationError
 
 from h2s.token import SECRET_SIZE, InvalidToken, JoinToken
@@ -27,6 +28,7 @@ from .authority import (
     EdgeCertificate,
     certificate_from_pem,
     certificate_to_pem,
+    is_due,
     key_from_pem,
     key_to_pem,
     new_key,
@@ -92,25 +94,53 @@ class Identity:
             created=created,
         )
 
+    def renew(
+        self, data: DataDirectory, identity_path: Path | None = None, *, now: datetime | None = None
+    ) -> datetime | None:
+        """Make the edge's certificate anew if it is time, and return when the new one ends; else None.
+
+        For an edge that runs: nothing else is made. The new certificate is in the same files.
+
+        Raises:
+            IdentityError: a file is damaged or missing, or cannot be written.
+        """
+        moment = datetime.now(UTC) if now is None else now
+        certificate = _load(data, "edge.crt", certificate_from_pem)
+        if certificate is not None and not is_due(certificate, now=moment):
+            return None
+        shared = data if identity_path is None else PrivateDirectory.open(identity_path)
+        authority = _existing_authority(shared, moment)
+        if authority is None:
+            raise IdentityError(f"{shared.file('ca.crt')} is missing")
+        return _edge_certificate(data, authority, moment).not_valid_after_utc
+
 
 def _authority(shared: PrivateDirectory, now: datetime) -> tuple[Authority, bool]:
-    key = _load(shared, "ca.key", key_from_pem)
-    certificate = _load(shared, "ca.crt", certificate_from_pem)
-    if certificate is not None:
-        if key is None:
-            raise IdentityError(f"{shared.file('ca.key')} is missing, while its certificate is there")
-        authority = Authority(certificate, key)
-        if not authority.is_whole():
-            raise IdentityError(f"{shared.file('ca.crt')} is not the certificate of ca.key")
-        if certificate.not_valid_after_utc <= now:
-            raise IdentityError(f"{shared.file('ca.crt')} has expired")
+    authority = _existing_authority(shared, now)
+    if authority is not None:
         return authority, False
+    key = _load(shared, "ca.key", key_from_pem)
     if key is None:
         key = new_key()
         shared.write("ca.key", key_to_pem(key), secret=True)
     authority = Authority.from_key(key, now=now)
     shared.write("ca.crt", certificate_to_pem(authority.certificate), secret=False)
     return authority, True
+
+
+def _existing_authority(shared: PrivateDirectory, now: datetime) -> Authority | None:
+    key = _load(shared, "ca.key", key_from_pem)
+    certificate = _load(shared, "ca.crt", certificate_from_pem)
+    if certificate is None:
+        return None
+    if key is None:
+        raise IdentityError(f"{shared.file('ca.key')} is missing, while its certificate is there")
+    authority = Authority(certificate, key)
+    if not authority.is_whole():
+        raise IdentityError(f"{shared.file('ca.crt')} is not the certificate of ca.key")
+    if certificate.not_valid_after_utc <= now:
+        raise IdentityError(f"{shared.file('ca.crt')} has expired")
+    return authority
 
 
 def _tokens(shared: PrivateDirectory, authority: Authority, now: datetime) -> Tokens:
@@ -132,7 +162,8 @@ def _tokens(shared: PrivateDirectory, authority: Authority, now: datetime) -> To
     return tokens
 
 
-def _edge_certificate(data: DataDirectory, authority: Authority, now: datetime) -> None:
+def _edge_certificate(data: DataDirectory, authority: Authority, now: datetime) -> x509.Certificate:
+    """Return the edge's certificate, made anew if it is not good."""
     key = _load(data, "edge.key", key_from_pem)
     certificate = _load(data, "edge.crt", certificate_from_pem)
     if (
@@ -140,10 +171,11 @@ def _edge_certificate(data: DataDirectory, authority: Authority, now: datetime) 
         and certificate is not None
         and EdgeCertificate(certificate, key).is_good(authority, now=now)
     ):
-        return
+        return certificate
     issued = authority.issue_edge(now=now)
     data.write("edge.key", key_to_pem(issued.key), secret=True)
     data.write("edge.crt", certificate_to_pem(issued.certificate), secret=False)
+    return issued.certificate
 
 
 def _edge_record(data: DataDirectory) -> EdgeRecord:

@@ -222,3 +222,39 @@ def test_lock_file_of_a_dead_process_means_nothing(data: Path) -> None:
     load(data)
     (data / "lock").write_text(f"{os.getpid()}\n")
     load(data)
+
+
+def renew(data: Path, days: int, shared: Path | None = None) -> datetime | None:
+    """Look at the certificate of an edge that runs, so many days after it was made."""
+    with DataDirectory.open(data) as directory:
+        identity = Identity.load_or_create(directory, shared, now=NOW)
+        return identity.renew(directory, shared, now=NOW + timedelta(days=days))
+
+
+def test_running_edge_keeps_a_certificate_that_lasts(data: Path) -> None:
+    before = load(data).edge_certificate.read_bytes()
+    assert renew(data, 59) is None
+    assert (data / "edge.crt").read_bytes() == before
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_running_edge_renews_a_certificate_that_ends_and_nothing_else(
+    tmp_path: Path, data: Path, apart: bool
+) -> None:
+    shared = tmp_path / "fleet" if apart else None
+    load(data, shared)
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert renew(data, 60, shared) == NOW + timedelta(days=150)
+    changed = {path.name for path, content in kept.items() if path.read_bytes() != content}
+    assert changed == {"edge.key", "edge.crt"}
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(data / "edge.crt", data / "edge.key")
+
+
+def test_running_edge_makes_no_authority(tmp_path: Path, data: Path) -> None:
+    shared = tmp_path / "fleet"
+    with DataDirectory.open(data) as directory:
+        identity = Identity.load_or_create(directory, shared, now=NOW)
+        (shared / "ca.crt").unlink()
+        with pytest.raises(IdentityError, match="is missing"):
+            identity.renew(directory, shared, now=NOW + timedelta(days=60))
+    assert not (shared / "ca.crt").exists()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.identity import Identity
+from app.identity import DataDirectory, Identity
 from edge import plane as plane_module
 from edge.plane import CannotListen, DataPlane, PlaneSettings
 from edge.port import (
@@ -23,10 +24,12 @@ from edge.port import (
     Port,
     PortMessage,
     RegistryState,
+    RenewCertificate,
     local_ports,
 )
 from h2s.messages import AgentMessage, Draining
-from h2s.tunnel import edge_ssl_context
+from h2s.tunnel import agent_ssl_context, edge_ssl_context
+from h2s.wire import EDGE_NAME
 
 from .agents import PATIENCE, ScriptedAgent, eventually, load_identity, make_snapshot
 
@@ -270,3 +273,36 @@ def test_an_agent_that_drains_is_acknowledged_and_gets_no_more(identity: Identit
         await eventually(lambda: edge.healthy == 0, "the count without it")
 
     play(identity, scene)
+
+
+def test_a_renewed_certificate_is_shown_to_new_agents_and_old_tunnels_go_on(tmp_path: Path) -> None:
+    async def shown(edge: Edge) -> bytes:
+        host, _, port = (await edge.ready()).tunnel.rpartition(":")
+        context = agent_ssl_context(edge.identity.ca_certificate.read_text())
+        _, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname=EDGE_NAME)
+        certificate: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.transport.abort()
+        return certificate
+
+    with DataDirectory.open(tmp_path / "data") as data:
+        identity = Identity.load_or_create(data, None)
+        names = {"certificate": str(identity.edge_certificate), "key": str(identity.edge_key)}
+
+        async def scene(edge: Edge) -> None:
+            agent = await edge.agent()
+            before = await shown(edge)
+            data.file("edge.crt").unlink()
+            assert identity.renew(data) is not None
+            edge.control.send(RenewCertificate(**names))
+            await asyncio.sleep(0)
+            after = await shown(edge)
+            assert after != before
+            assert ssl.DER_cert_to_PEM_cert(after) == identity.edge_certificate.read_text()
+            fetching = asyncio.create_task(edge.fetch())
+            (await agent.call()).answer(b"hello")
+            assert b"hello" in await fetching
+            edge.control.send(RenewCertificate(certificate="nowhere", key="nowhere"))
+            await asyncio.sleep(0)
+            assert await shown(edge) == after
+
+        play(identity, scene)
