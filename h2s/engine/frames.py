@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from h2.exceptions import DenialOfServiceError
+from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.frame_buffer import FrameBuffer
-from hyperframe.frame import Frame
+from hyperframe.frame import Frame, PushPromiseFrame, SettingsFrame
 
 __all__ = [
     "SETTINGS_ACK",
@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
+ALTSVC, UNKNOWN = 0xA, 0xFF
 END_STREAM = ACK = 0x1
 END_HEADERS = 0x4
 
@@ -99,14 +100,24 @@ class InboundBuffer(FrameBuffer):
         self.max_frame_size = max_frame_size
         self._max_continuations = max_continuations
         self._max_head = max_head
+        self._greeted = False
 
     def __next__(self) -> Frame:
         """Return the next whole frame; raises h2's ProtocolError or hyperframe's InvalidPaddingError."""
         if len(self._data) >= 9:
             self._validate_frame_length(int.from_bytes(self._data[:3], "big"))
+            if self._data[3] == ALTSVC:
+                # hyperframe would take it apart and object to it; to us it is a frame like any that we do not know.
+                self._data[3] = UNKNOWN
         return super().__next__()
 
     def _update_header_buffer(self, f: Frame | None) -> Frame | None:
+        if isinstance(f, PushPromiseFrame):
+            raise ProtocolError("a push, which nobody may make")
+        if not self._greeted:
+            if not isinstance(f, SettingsFrame):
+                raise ProtocolError("the first frame is not SETTINGS")
+            self._greeted = "ACK" not in f.flags
         frame = super()._update_header_buffer(f)
         parts = self._headers_buffer
         if len(parts) > 1 + self._max_continuations or sum(len(part.data) for part in parts) > self._max_head:

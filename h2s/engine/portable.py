@@ -94,8 +94,6 @@ class PortableSession(Sender):
         try:
             self._buffer.add_data(data)
             for frame in self._buffer:
-                if not self._peer_settings_seen and type(frame) is not SettingsFrame:
-                    raise RemoteProtocolError("the first frame is not SETTINGS")
                 HANDLERS.get(type(frame), PortableSession._on_other)(self, frame, events)
         except RemoteProtocolError as error:
             self._terminate(error.code, str(error), events)

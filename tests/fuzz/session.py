@@ -1,21 +1,27 @@
-"""The HTTP/2 session against peers that do not keep to HTTP/2, in both roles.
+"""The HTTP/2 session against peers that do not keep to HTTP/2, in both roles, with each engine.
 
 Whatever comes, in whatever reads: events in an order that makes sense for each stream, or `Terminated`, after which
 there are none; never an exception. A peer that does not read cannot make the session hold more than its limits say.
+And all engines hear the same, and say the same.
 """
 
 from __future__ import annotations
 
 import tracemalloc
 from collections import defaultdict
-from itertools import cycle
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import cycle, zip_longest
 
+from hpack import Decoder
 from hypothesis import strategies as st
 
-from h2s.engine import Limits, Role, Session, create_session
+from h2s.engine import Limits, Role, Session
+from h2s.engine.choice import ENGINES, Factory, load
 from h2s.engine.session import Data, Event, Head, Informational, Reset, Terminated, Trailers
+from h2s.errors import ErrorCode
 from h2s.fields import request_error, response_error, trailer_error
-from h2s.wire import H2_PREFACE
+from h2s.wire import H2_PREFACE, parse_frame_header
 
 from .case import Case, Target, damaged, mostly, reads
 from .frames import REQUESTS, RESPONSES, any_frame, conversation, frames, settings_frame
@@ -36,15 +42,59 @@ MAX_GROWTH = 128 * 1024
 """Bytes by which it may grow while it gets the same again and again; an eighth of what is sent."""
 FLOOD_READS = 20_000
 FLOOD_BYTES = 1024 * 1024
+HEADERS, GOAWAY, CONTINUATION, END_HEADERS = 1, 7, 9, 0x4
+
+
+def one_of(code: int) -> int:
+    """Return an error code; the same for both that say that a frame is wrong, which may be so in two ways at once."""
+    return ErrorCode.PROTOCOL_ERROR if code == ErrorCode.FRAME_SIZE_ERROR else code
+
+
+def engines() -> Iterator[Factory]:
+    """Return the sessions of every engine that is built here."""
+    for name in ENGINES:
+        with suppress(ImportError):
+            yield load(name)
+
+
+class Ears:
+    """What a session has said, frame by frame, with heads decompressed: engines need not compress alike."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(1 << 20)
+        self._block = b""
+
+    def hear(self, data: bytes) -> list[tuple[object, ...]]:
+        """Return the frames in `data`."""
+        frames: list[tuple[object, ...]] = []
+        data = data.removeprefix(H2_PREFACE)
+        while data:
+            size, kind, flags, stream_id = parse_frame_header(data)
+            payload, data = data[9 : 9 + size], data[9 + size :]
+            assert len(payload) == size
+            if kind in (HEADERS, CONTINUATION):
+                self._block += payload
+                if flags & END_HEADERS:
+                    head = [tuple(field) for field in self._decoder.decode(self._block, raw=True)]
+                    frames.append((kind, flags, stream_id, head))
+                    self._block = b""
+            else:
+                if kind == GOAWAY:
+                    payload = payload[:4] + one_of(payload[7]).to_bytes(4, "big") + payload[8:]
+                frames.append((kind, flags, stream_id, payload))
+        return frames
 
 
 class Peer:
     """A session, and the caller that a session has: it answers requests, sends bodies, gives windows back."""
 
-    def __init__(self, variant: str) -> None:
+    def __init__(self, variant: str, factory: Factory) -> None:
         role, kind, reading = variant.split()
         self.limits = LIMITS[kind]
-        self.session: Session = create_session(Role(role), self.limits)
+        self.session: Session = factory(Role(role), self.limits)
+        self.story: list[object] = []
+        """What the session has heard and said, in words that do not depend on the engine."""
+        self._ears = Ears()
         self.is_server = self.session.role is Role.SERVER
         self.reads = reading == "read"
         self.over = False
@@ -69,13 +119,21 @@ class Peer:
         for event in events:
             assert not self.over, "an event behind Terminated"
             self._on_event(event)
-        self.session.drained()
-        self.session.stalled(1)
+        self.story += [Terminated(one_of(e.code), "") if isinstance(e, Terminated) else e for e in events]
+        self.story.append((self.session.drained(), self.session.stalled(1)))
+        self.story.append((self.session.open_streams, self.session.free_streams))
         assert 0 <= self.session.open_streams <= self.limits.max_concurrent_streams + len(METHODS)
         assert self.session.free_streams >= 0
         if self.reads:
-            while self.session.pull(65_536):
-                pass
+            self.read()
+
+    def read(self) -> int:
+        """Read all that there is to read; return how many bytes that was."""
+        held = b""
+        while piece := self.session.pull(65_536):
+            held += piece
+        self.story += self._ears.hear(held)
+        return len(held)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Terminated):
@@ -119,19 +177,27 @@ def check_order(seen: list[Event], event: Event) -> None:
 
 
 def check(case: Case) -> None:
-    """Feed a session read by read."""
-    peer = Peer(case.variant)
-    for read in case.reads:
-        peer.take(read)
-    held = b""
-    while piece := peer.session.pull(65_536):
-        held += piece
-    assert len(held) <= MAX_HELD
+    """Feed a session of each engine read by read."""
+    stories = []
+    for factory in engines():
+        peer = Peer(case.variant, factory)
+        for read in case.reads:
+            peer.take(read)
+        assert peer.read() <= MAX_HELD
+        stories.append(peer.story)
+    for chapters in zip_longest(*stories):
+        assert all(chapter == chapters[0] for chapter in chapters), chapters
 
 
 def check_flood(case: Case) -> None:
-    """Feed the same frames again and again to a session that nobody reads from; what it holds stays small."""
-    peer = Peer(case.variant.replace(" read", " unread"))
+    """Feed the same frames again and again to sessions that nobody reads from; what they hold stays small."""
+    for factory in engines():
+        flood(case, factory)
+
+
+def flood(case: Case, factory: Factory) -> None:
+    """Feed a session of one engine."""
+    peer = Peer(case.variant.replace(" read", " unread"), factory)
     peer.take(case.reads[0] if case.reads else b"")
     sent = 0
     tracemalloc.start()

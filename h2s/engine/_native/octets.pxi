@@ -86,7 +86,7 @@ cdef inline int reserve(Buffer *buffer, size_t size) except -1:
 
 
 cdef int enlarge(Buffer *buffer, size_t size) except -1:
-    cdef size_t room = max(buffer.room, 256)
+    cdef size_t room = max(buffer.room, <size_t>256)
     while room < buffer.size + size:
         room *= 2
     cdef void *at = PyMem_Realloc(buffer.at, room)

@@ -127,10 +127,11 @@ def test_a_wrong_preface_ends_the_connection(engine: Engine) -> None:
     assert isinstance(event, Terminated)
 
 
-def test_settings_must_come_first(engine: Engine, role: Role) -> None:
+@pytest.mark.parametrize("first", [PingFrame(0, b"12345678"), HeadersFrame(1, b"\x82")])
+def test_settings_must_come_first(engine: Engine, role: Role, first: Frame) -> None:
     session = engine.session(role, Limits())
     preface = PREFACE if role is Role.SERVER else b""
-    [event] = session.receive(preface + PingFrame(0, b"12345678").serialize())
+    [event] = session.receive(preface + first.serialize())
     assert isinstance(event, Terminated)
     assert event.code == ErrorCode.PROTOCOL_ERROR
 
@@ -146,6 +147,7 @@ def test_frames_that_mean_nothing_to_us_are_ignored(engine: Engine, role: Role) 
             extension(0x42, 77, b""),
             PriorityFrame(9, depends_on=3),
             AltSvcFrame(0, b"a.example", b'h2=":443"'),
+            extension(0xA, 1, b"not as RFC 7838 has it"),
         )
         == []
     )
@@ -189,6 +191,7 @@ def test_empty_data_is_not_reported_unless_it_ends(engine: Engine) -> None:
         (HeadersFrame(2, b"\x88", flags=["END_HEADERS"]), ErrorCode.PROTOCOL_ERROR),
         (ContinuationFrame(1, b"", flags=["END_HEADERS"]), ErrorCode.PROTOCOL_ERROR),
         (PushPromiseFrame(1, 2, b"\x82", flags=["END_HEADERS"]), ErrorCode.PROTOCOL_ERROR),
+        (PushPromiseFrame(1, 2, b"\x82"), ErrorCode.PROTOCOL_ERROR),
         (SettingsFrame(0, settings={4: 2**31}), ErrorCode.FLOW_CONTROL_ERROR),
         (SettingsFrame(0, settings={5: 100}), ErrorCode.PROTOCOL_ERROR),
         (SettingsFrame(0, settings={2: 2}), ErrorCode.PROTOCOL_ERROR),
