@@ -24,6 +24,7 @@ from h2s.tunnel import edge_ssl_context
 from .accesslog import AccessLog
 from .explain import explain
 from .gateway import EdgeGateway
+from .heap import Heap
 from .ingress import Ingress, IngressLimits
 from .intake import ConfigRefused, Intake, VersionGap
 from .lobby import LobbyLimits
@@ -100,6 +101,7 @@ class DataPlane:
         self._snapshot = snapshot
         self._registry = Registry(zone=snapshot.zone)
         self._intake = Intake(Pools(self._registry))
+        self._heap = Heap()
         self._budget = Budget()
         self._access_log = (
             AccessLog(settings.access_log_fd, human=settings.access_log_human)
@@ -191,6 +193,8 @@ class DataPlane:
             log.error("config refused", version=refusal.version.n, reason=str(refusal))
             config, refused = self._intake.config, str(refusal)
         else:
+            total = config.table.routes.size if config is not None else 0
+            self._heap.grew(len(part.routes), total=total, more=config is None)
             if config is None:
                 return
             self._snapshot = config.snapshot

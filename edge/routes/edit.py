@@ -44,8 +44,8 @@ class TableEdit:
         self._chains = dict(table.chains)
         self._uses = dict(table.uses)
         self._changed_policies: set[str] = set()
-        self._touched: set[tuple[str, str]] = set()
-        """Hosts and paths at which routes were put in: there two may be identical now."""
+        self._crowded: set[tuple[str, str]] = set()
+        """Hosts and paths at which a route was put in beside others: two of them may be identical."""
         self.default_policies = table.default_policies
 
     def set_policy(self, spec: PolicySpec) -> None:
@@ -66,8 +66,10 @@ class TableEdit:
         route = Route(spec, self._pools)
         self._routes.set(route.name, route)
         roots, host = self._roots(route)
-        roots.set(host, self._tree.add(roots.get(host) or EMPTY, route))
-        self._touched.add((route.host, route.path))
+        root, node = self._tree.add(roots.get(host) or EMPTY, route)
+        roots.set(host, root)
+        if len(node.routes) > 1:
+            self._crowded.add((route.host, route.path))
         if route.policies:
             self._uses[route.policies] = self._uses.get(route.policies, 0) + 1
 
@@ -110,15 +112,13 @@ class TableEdit:
         return self._hosts, route.host
 
     def _identical_routes(self) -> Iterable[str]:
-        for host, path in self._touched:
+        for host, path in self._crowded:
             roots, key = (self._suffixes, host[2:]) if host.startswith("*.") else (self._hosts, host)
             node = roots.get(key)
             for segment in segments(path):
                 node = node.children.get(segment) if node is not None else None
-            if node is None or len(node.routes) < 2:
-                continue
             seen: dict[object, Route] = {}
-            for route in node.routes:
+            for route in node.routes if node is not None else ():
                 other = seen.setdefault(route.identity, route)
                 if other is not route:
                     yield (

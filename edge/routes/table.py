@@ -62,14 +62,10 @@ class RoutingTable:
             return None
         path = path_of(request.path)
         found = first_match(roots, path, request)
-        if not is_plain(path) and any(root.children for root in roots):
-            for reading in readings(path):
-                if first_match(roots, reading, request) is not found:
-                    raise Refusal(
-                        400,
-                        "ambiguous_path",
-                        "The path can be read in two ways that lead to different places.",
-                    )
+        for root in roots:
+            if root.children:
+                self._check_readings(roots, path, request, found)
+                break
         return found
 
     def roots(self, host: str) -> list[Node]:
@@ -86,6 +82,15 @@ class RoutingTable:
         """Return the steps of a route's policies; of what is discovered, for None. None: there are no steps."""
         policies = self.default_policies if route is None else route.policies
         return self.chains[policies] if policies else None
+
+    def _check_readings(self, roots: list[Node], path: bytes, request: Request, found: Route | None) -> None:
+        if is_plain(path):
+            return
+        for reading in readings(path):
+            if first_match(roots, reading, request) is not found:
+                raise Refusal(
+                    400, "ambiguous_path", "The path can be read in two ways that lead to different places."
+                )
 
     def _wildcards(self, host: str) -> Iterator[Node]:
         dot = host.find(".")

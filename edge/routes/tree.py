@@ -58,14 +58,16 @@ class TreeEdit:
         self._children: dict[int, dict[bytes, Node]] = {}
         """The children of nodes made here, by id: only these are changed."""
 
-    def add(self, root: Node, route: Route) -> Node:
-        """Put a route in and return the tree's root."""
+    def add(self, root: Node, route: Route) -> tuple[Node, Node]:
+        """Put a route in; return the tree's root and the route's node."""
         node = root = self._own(root)
         for segment in segments(route.path):
             children = self._children[id(node)]
             node = children[segment] = self._own(children.get(segment, EMPTY))
-        node.routes = tuple(sorted((*node.routes, route), key=lambda one: one.order))
-        return root
+        node.routes = (
+            tuple(sorted((*node.routes, route), key=lambda one: one.order)) if node.routes else (route,)
+        )
+        return root, node
 
     def remove(self, root: Node, route: Route) -> Node:
         """Take a route out that is in, and nodes that lead nowhere with it; return the tree's root."""
