@@ -1,8 +1,9 @@
 """Keeps the garbage collector off the routes.
 
-A hundred thousand compiled routes are millions of objects that live as long as the process, and hold no cycles. Each full
-collection would look at all of them, and all requests would wait for that (a second and more, measured). So they are
-*frozen* as they come in: the collector looks at them no more; what is replaced later is freed by its reference count.
+A hundred thousand compiled routes are millions of objects that live as long as the process, and hold no cycles. Each
+full collection would look at all of them, and all requests would wait for that (a second and more, measured). So they
+are *frozen* as they come in: the collector looks at them no more; what is replaced later is freed by its reference
+count.
 """
 
 from __future__ import annotations
