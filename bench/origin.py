@@ -15,12 +15,13 @@ from tests.e2e.certificate import Certificate
 from tests.e2e.programs import Program, answers
 from tests.e2e.stage import Stage
 
-__all__ = ["FILES", "HELLO", "Origin", "find_nginx"]
+__all__ = ["FILES", "PATTERN", "Origin", "find_nginx"]
 
-HELLO = b"hello\n"
 KILOBYTE = 1000
 FILES = {"10k": 10 * KILOBYTE, "1m": 1000 * KILOBYTE, "100m": 100_000 * KILOBYTE}
 """Names and sizes of the bodies."""
+PATTERN = bytes(range(256)) * 4096
+"""What the bodies repeat."""
 
 CONFIG = """
 daemon off;
@@ -65,9 +66,8 @@ class Origin:
         folder = stage.folder / "origin"
         self.sink = folder / "files" / "sink"
         self.sink.mkdir(parents=True)
-        block = bytes(range(256)) * 4096
         for name, size in FILES.items():
-            write(folder / "files" / name, size=size, block=block)
+            write(folder / "files" / name, size=size)
         config = folder / "nginx.conf"
         config.write_text(
             CONFIG.format(folder=folder, clear=self.clear, secure=self.secure, certificate=certificate)
@@ -89,9 +89,9 @@ def find_nginx() -> str | None:
     return shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
 
-def write(path: Path, *, size: int, block: bytes) -> None:
-    """Write a file of `size` bytes that repeats `block`."""
+def write(path: Path, *, size: int) -> None:
+    """Write a file of `size` bytes that repeats `PATTERN`."""
     with path.open("wb") as file:
         while size > 0:
-            file.write(block[:size])
-            size -= len(block)
+            file.write(PATTERN[:size])
+            size -= len(PATTERN)

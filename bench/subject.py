@@ -60,10 +60,11 @@ class Subject:
         finally:
             running.stop()
 
-    def _start(self, *, tls: bool) -> Running:
+    def site(self, *, tls: bool) -> Site:
+        """Return a place to put the system up that was not used before."""
         name = f"{self.name}-{next(self._numbers)}"
         ground = self.ground
-        site = Site(
-            stage=ground.stage, origin=ground.origin, certificate=ground.certificate, tls=tls, name=name
-        )
-        return self.system.start(site)
+        return Site(ground.stage, ground.origin, ground.certificate, tls=tls, name=name)
+
+    def _start(self, *, tls: bool) -> Running:
+        return self.system.start(self.site(tls=tls))

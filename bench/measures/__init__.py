@@ -6,12 +6,15 @@ from collections.abc import Mapping
 
 from .bulk import Bulk
 from .case import Case, Measure, Pace
+from .idle import Idle
 from .latency import Latency
+from .memory import Memory
 from .requests import SIZES, SIZES_HTTP2, SMALL, SMALL_HTTP2
 
 __all__ = ["MEASURES", "Case", "Measure", "Pace"]
 
 MEASURES: Mapping[str, Measure] = {
-    measure.name: measure for measure in (SMALL, SMALL_HTTP2, Latency(), SIZES, SIZES_HTTP2, Bulk())
+    measure.name: measure
+    for measure in (SMALL, SMALL_HTTP2, Latency(), SIZES, SIZES_HTTP2, Bulk(), Memory(), Idle())
 }
 """All of them, by name, in the order in which they run."""

@@ -33,6 +33,21 @@ class Pace:
         return 1
 
     @property
+    def slow(self) -> float:
+        """Seconds that slow clients are slow."""
+        return 3 if self.quick else 8
+
+    @property
+    def settle(self) -> float:
+        """Seconds after which what has just come to stand is at rest."""
+        return 2 if self.quick else 5
+
+    @property
+    def rest(self) -> float:
+        """Seconds of rest that are looked at: one interval of PINGs and some more."""
+        return 5 if self.quick else 30
+
+    @property
     def transfers(self) -> int:
         """How often a large body is moved."""
         return 2 if self.quick else 4

@@ -5,17 +5,35 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Literal
 
-from tests.e2e.address import free_address
-from tests.e2e.programs import answers, backplane
+from tests.e2e.address import Address, free_address
+from tests.e2e.programs import Program, answers, backplane
 
 from .system import HOST, TUNNELS, Running, Site
 
-__all__ = ["Backplane"]
+__all__ = ["Backplane", "Edge"]
 
 SAY_ENGINE = "from h2s.engine import engine_name; print(engine_name())"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An edge that runs, and where it listens."""
+
+    program: Program
+    public: Address
+    tunnel: Address
+    api: Address
+    data: Path
+
+    @property
+    def token_file(self) -> Path:
+        """What agents need to join."""
+        return self.data / "join-token"
 
 
 class Backplane:
@@ -44,31 +62,39 @@ class Backplane:
 
     def start(self, site: Site) -> Running:
         """Start an edge and an agent."""
-        public, tunnel, api = free_address(), free_address(), free_address()
-        data = site.file("data")
-        options: list[object] = ["--access-log", site.file("access.log")]
-        if site.tls:
-            options += ["--public-cert", site.certificate.chain, "--public-key", site.certificate.key]
-        edge = site.stage.run(
-            f"{site.name}-edge",
-            backplane(
-                "edge",
-                *("--data-dir", data, "--public", public, "--tunnel", tunnel, "--api", api),
-                *("--public-max-connections-per-address", "16384"),
-                *options,
-            ),
-            self.environment,
-        )
-        edge.wait_until(lambda: answers(f"http://{api}/readyz"), "the edge is ready")
+        edge = self.start_edge(site)
         agent = site.stage.run(
             f"{site.name}-agent",
             backplane(
                 "agent",
-                *("--token-file", data / "join-token", "--edge", tunnel, "--tunnels", TUNNELS),
+                *("--token-file", edge.token_file, "--edge", edge.tunnel, "--tunnels", TUNNELS),
                 *("--service", f"web=http://{site.origin.clear}"),
             ),
             self.environment,
         )
-        running = Running(public=public, tls=site.tls, programs={"edge": edge, "agent": agent})
+        running = Running(public=edge.public, tls=site.tls, programs={"edge": edge.program, "agent": agent})
         agent.wait_until(lambda: answers(running.url(), HOST), "the edge serves")
         return running
+
+    def start_edge(self, site: Site, *, like: Edge | None = None) -> Edge:
+        """Start an edge, or start it again where one was."""
+        public, tunnel, api = (
+            (like.public, like.tunnel, like.api)
+            if like is not None
+            else (free_address(), free_address(), free_address())
+        )
+        data = site.file("data")
+        options: list[object] = ["--access-log", site.file("access.log")]
+        if site.tls:
+            options += ["--public-cert", site.certificate.chain, "--public-key", site.certificate.key]
+        program = site.stage.run(
+            f"{site.name}-edge",
+            backplane(
+                "edge",
+                *("--data-dir", data, "--public", public, "--tunnel", tunnel, "--api", api),
+                *options,
+            ),
+            self.environment,
+        )
+        program.wait_until(lambda: answers(f"http://{api}/readyz"), "the edge is ready")
+        return Edge(program, public, tunnel, api, data)
