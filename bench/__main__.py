@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from textwrap import shorten
 
 from tests.e2e.certificate import Certificate
 from tests.e2e.stage import Stage
@@ -77,7 +78,7 @@ def attempt(case: Case, subject: Subject, pace: Pace) -> Taken:
     try:
         return case.take(subject, pace)
     except (AssertionError, subprocess.SubprocessError) as error:
-        return Taken({}, (f"{type(error).__name__}: {error}",))
+        return Taken({}, (shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ..."),))
 
 
 def parse() -> argparse.Namespace:

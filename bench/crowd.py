@@ -1,33 +1,37 @@
 """Many agents in one process: `python -m bench.crowd`, until it is ended.
 
-Each has an id and a tunnel of its own; process, TLS settings and what is below are shared, and there is no app. On
-stdout it says `complete` each time all tunnels have come to stand.
+Each has an id and a tunnel of its own, and waits after a loss as an agent does; what they share is the process. So that
+no handshake has to wait for another agent's processor time, which it would not in a process of its own, only some dial
+at the same moment. On stdout the crowd says `complete` each time all tunnels have come to stand.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
+import random
+import ssl
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-import structlog
-
-from agent.backoff import ReconnectTimes
+from agent.backoff import Backoff, ReconnectTimes
 from agent.config import AgentSettings, read_token
-from agent.link import Link
 from agent.tunnel import AgentTunnel
 from backplane.cli.process import run_until_stopped
-from h2s.liveness import LivenessTimes
-from h2s.messages import Credentials, Hello, InstanceReport, Report, ServiceOffer
-from h2s.tunnel import agent_ssl_context
+from h2s.errors import H2SError, HandshakeError
+from h2s.liveness import Liveness, LivenessTimes
+from h2s.messages import Credentials, Hello, InstanceReport, Report, ServiceOffer, Welcome
+from h2s.tunnel import agent_ssl_context, dial
 
 __all__ = ["COMPLETE"]
 
 COMPLETE = "complete"
-SERVICE = "idle"
+SERVICES = 100
+"""What the agents serve, one each."""
+DIALLING = 64
+"""Agents that dial at the same moment at the most."""
 
 
 class Crowd:
@@ -35,50 +39,77 @@ class Crowd:
 
     def __init__(self, settings: AgentSettings, size: int) -> None:
         token = read_token(settings.token_file)
-        self._context = agent_ssl_context(token.ca_pem)
+        self._context: ssl.SSLContext = agent_ssl_context(token.ca_pem)
         self._secret = token.secret.hex()
         self._settings = settings
-        self._report = Report(instances=[InstanceReport(service=SERVICE, healthy=1, total=1, in_flight=0)])
-        self.links = [self._make_link(number) for number in range(size)]
+        self._size = size
+        self._standing = 0
+        self._gate = asyncio.Semaphore(DIALLING)
+        self._reconnect = ReconnectTimes(
+            delay=settings.reconnect_delay,
+            max_delay=settings.reconnect_max_delay,
+            stable=settings.reconnect_stable,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep all tunnels until `stop`; an agent that is refused for good ends all."""
-        running = asyncio.gather(*(link.run() for link in self.links))
-        stopped = asyncio.ensure_future(stop.wait())
-        done, _ = await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if running in done:
-            running.result()
-        running.cancel()
+        """Keep all tunnels until `stop`."""
+        async with asyncio.TaskGroup() as group:
+            agents = [group.create_task(self._keep(number)) for number in range(self._size)]
+            await stop.wait()
+            for agent in agents:
+                agent.cancel()
 
-    def _make_link(self, number: int) -> Link:
-        settings = self._settings
+    async def _keep(self, number: int) -> None:
+        """Be one agent."""
+        service = f"idle-{number % SERVICES}"
         hello = Hello(
             agent_id=f"idle-{number}",
             generation=time.time_ns(),
             version=version("backplane-server"),
-            services=[ServiceOffer(name=SERVICE, labels={})],
+            services=[ServiceOffer(name=service, labels={})],
             credentials=Credentials(join_secret=self._secret),
         )
-        return Link(
-            settings.edges[0],
+        report = Report(instances=[InstanceReport(service=service, healthy=1, total=1, in_flight=0)])
+        backoff = Backoff(self._reconnect, random=random.random)
+        while True:
+            try:
+                async with self._gate:
+                    tunnel = await self._dial(hello, report)
+            except (H2SError, OSError) as error:
+                asked = error.retry_after if isinstance(error, HandshakeError) else None
+                await asyncio.sleep(backoff.next(at_least=asked or 0.0))
+                continue
+            self._standing += 1
+            if self._standing == self._size:
+                print(COMPLETE, flush=True)
+            await tunnel.closed
+            self._standing -= 1
+            backoff.reset()
+            await asyncio.sleep(backoff.next())
+
+    async def _dial(self, hello: Hello, report: Report) -> AgentTunnel:
+        settings = self._settings
+        times = LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout)
+        now = asyncio.get_running_loop().time()
+        tunnels: list[AgentTunnel] = []
+
+        def make_owner(welcome: Callable[[], Welcome]) -> AgentTunnel:
+            tunnels.append(
+                AgentTunnel(welcome, services={}, report=lambda: report, on_drain=lambda drain: None)
+            )
+            return tunnels[-1]
+
+        connection, _ = await dial(
+            settings.edges[0].host,
+            settings.edges[0].port,
             context=self._context,
             hello=hello,
-            make_tunnel=lambda welcome: AgentTunnel(
-                welcome, services={}, report=lambda: self._report, on_drain=lambda drain: None
-            ),
-            on_change=self._on_change,
-            connect_timeout=settings.connect_timeout,
-            liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
-            reconnect=ReconnectTimes(
-                delay=settings.reconnect_delay,
-                max_delay=settings.reconnect_max_delay,
-                stable=settings.reconnect_stable,
-            ),
+            make_owner=make_owner,
+            liveness=Liveness(times, now=now, jitter=random.uniform(0.8, 1.0)),
+            timeout=settings.connect_timeout,
         )
-
-    def _on_change(self) -> None:
-        if all(link.tunnel is not None for link in self.links):
-            print(COMPLETE, flush=True)
+        tunnels[-1].start(connection)
+        return tunnels[-1]
 
 
 def main() -> None:
@@ -92,10 +123,9 @@ def main() -> None:
         {
             "edges": [arguments.edge],
             "token_file": arguments.token_file,
-            "services": {SERVICE: "http://127.0.0.1:9"},
+            "services": {"idle": "http://127.0.0.1:9"},
         }
     )
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     run_until_stopped(lambda stop: Crowd(settings, arguments.size).run(stop))
 
 

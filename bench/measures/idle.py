@@ -59,8 +59,10 @@ class Tunnels:
             with metered({"edge": edge.program}) as cost:
                 time.sleep(pace.rest)
             figures["edge % of a core"] = cost["edge"].cpu / (time.monotonic() - began) * 100
+            began = time.monotonic()
             edge.program.terminate()
-            edge.program.exit_code()
+            edge.program.exit_code(PATIENCE)
+            figures["stop s"] = time.monotonic() - began
             edge = system.start_edge(site, like=edge)
             figures["reconnect s"] = self._completes(crowd, times=2)
         finally:
