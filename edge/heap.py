@@ -8,7 +8,9 @@ count.
 
 from __future__ import annotations
 
+import asyncio
 import gc
+from collections.abc import Mapping
 
 __all__ = ["Heap"]
 
@@ -19,10 +21,16 @@ SHARE = 10
 
 
 class Heap:
-    """Counts the routes that came in since the last time."""
+    """Knows how many routes came in since the last time."""
 
     def __init__(self) -> None:
         self._fresh = 0
+
+    def let_go(self, pieces: list[Mapping[str, object]]) -> None:
+        """Let go of parts of a table that is not in force any more, one in each turn of the loop."""
+        if pieces:
+            pieces.pop()
+            asyncio.get_running_loop().call_soon(self.let_go, pieces)
 
     def grew(self, routes: int, *, total: int, more: bool) -> None:
         """So many routes were compiled; `total` are in force, and `more` are about to come at once."""

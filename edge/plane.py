@@ -24,7 +24,7 @@ from h2s.tunnel import edge_ssl_context
 from .accesslog import AccessLog
 from .explain import explain
 from .gateway import EdgeGateway
-from .heap import Heap
+from .heap import FEW, Heap
 from .ingress import Ingress, IngressLimits
 from .intake import ConfigRefused, Intake, VersionGap
 from .lobby import LobbyLimits
@@ -184,6 +184,7 @@ class DataPlane:
     def _take(self, part: Snapshot | SnapshotChange) -> None:
         """Serve from a new config, if this is all of one. Whatever is wrong with it, the one in force stays."""
         refused, wants_snapshot = "", False
+        before = self._intake.config
         try:
             config = self._intake.take(part)
         except VersionGap as gap:
@@ -200,6 +201,12 @@ class DataPlane:
             self._snapshot = config.snapshot
             self._gateway.router = Router(config.snapshot, self._registry, config.table)
             self._configured.set()
+            if (
+                before is not None
+                and before.table.routes.size > FEW
+                and not before.table.shares_with(config.table)
+            ):
+                self._heap.let_go(before.table.pieces)
         version = config.snapshot.version if config is not None else None
         self._port.send(ConfigState(version=version, refused=refused, wants_snapshot=wants_snapshot))
 

@@ -27,6 +27,10 @@ ANYTHING: Pair = ("", "")
 """Filed under this: every instance, and pools that name no label with one value."""
 
 
+FORGOTTEN_AT_ONCE = 1000
+"""Pools; more are left for the next time."""
+
+
 class Candidates:
     """The instances of a pool, as `edge.balance` picks from them."""
 
@@ -154,7 +158,7 @@ class Pools:
                 candidates.remove(instance)
 
     def _forget_gone(self) -> None:
-        while self._gone:
+        for _ in range(min(len(self._gone), FORGOTTEN_AT_ONCE)):
             home, reference = self._gone.pop()
             filed = self._filled[home]
             del filed[reference]

@@ -6,7 +6,7 @@ over many small dicts; an edit copies those it writes to, once, and shares the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 __all__ = ["Shards", "ShardsEdit"]
@@ -34,6 +34,11 @@ class Shards(Generic[V]):
     def __iter__(self) -> Iterator[V]:
         for shard in self._shards:
             yield from shard.values()
+
+    @property
+    def pieces(self) -> Sequence[Mapping[str, V]]:
+        """The small dicts it is made of, to be let go of one by one."""
+        return self._shards
 
     def edit(self) -> ShardsEdit[V]:
         """Return an edit that starts as this map is."""

@@ -83,6 +83,17 @@ class RoutingTable:
         policies = self.default_policies if route is None else route.policies
         return self.chains[policies] if policies else None
 
+    @property
+    def pieces(self) -> list[Mapping[str, object]]:
+        """What holds all of its routes, to be let go of one by one: at once takes a tenth of a second for 100,000."""
+        return [*self.routes.pieces, *self.hosts.pieces, *self.suffixes.pieces]
+
+    def shares_with(self, other: RoutingTable) -> bool:
+        """Say whether the two have routes in one piece, so that neither goes as a whole."""
+        return any(
+            ours is theirs for ours, theirs in zip(self.routes.pieces, other.routes.pieces, strict=True)
+        )
+
     def _check_readings(self, roots: list[Node], path: bytes, request: Request, found: Route | None) -> None:
         if is_plain(path):
             return

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import gc
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -36,6 +38,23 @@ def test_in_the_midst_of_a_large_config_a_few_are_enough() -> None:
     heap = Heap()
     heap.grew(FEW + 1, total=0, more=True)
     assert gc.get_freeze_count() > 0
+
+
+def test_a_table_is_let_go_of_piece_by_piece() -> None:
+    class Route:
+        pass
+
+    async def main() -> None:
+        routes = [Route() for _ in range(3)]
+        left = [weakref.ref(route) for route in routes]
+        pieces: list[Mapping[str, object]] = [{"r": route} for route in routes]
+        del routes
+        Heap().let_go(pieces)
+        for alive in (2, 1, 0):
+            assert sum(one() is not None for one in left) == alive
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
 
 
 def test_garbage_that_is_young_is_collected_first() -> None:

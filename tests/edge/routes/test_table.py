@@ -234,3 +234,14 @@ def test_policies_of_discovered_services_are_a_chain_of_their_own() -> None:
     table = compiled(make(), policies=[DENY], default_policies=("p",))
     assert table.chain_of(None) is not None
     assert table.chain_of(table.find(make_request(authority=b"a.test"), "a.test")) is None
+
+
+def test_a_change_shares_what_it_does_not_touch_and_a_new_start_shares_nothing() -> None:
+    pools = Pools(Registry())
+    table = compile_table(routes=[make("one"), make("two", host="b.test")], pools=pools)
+    edit = TableEdit(table, pools)
+    edit.remove_route("one")
+    changed = edit.finish()
+    assert table.shares_with(changed)
+    assert not table.shares_with(compiled())
+    assert len(changed.pieces) == 3 * len(changed.routes.pieces)
