@@ -34,6 +34,7 @@ from .engine.session import (
 )
 from .errors import ConnectionLost, ErrorCode, H2SError, NoFreeStream, RemoteProtocolError
 from .liveness import Liveness, Verdict
+from .reading import PieceProtocol
 
 __all__ = ["Connection", "Owner", "Stream"]
 
@@ -83,7 +84,7 @@ class Owner(Protocol):
         """The connection is gone; `error` is None when this side closed it."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(PieceProtocol):
     """One HTTP/2 connection. Made with a session, then given to a transport as its protocol."""
 
     def __init__(self, session: Session, owner: Owner, *, liveness: Liveness | None = None) -> None:

@@ -20,6 +20,7 @@ import select
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
+from h2s.reading import PieceProtocol
 from h2s.unsent import bound_unsent
 
 from .errors import UpstreamClosed, UpstreamError, UpstreamInvalid, UpstreamTimeout
@@ -50,7 +51,7 @@ class Exchange(Protocol):
         """No connection came about, or it ended too early; nothing follows on this channel."""
 
 
-class Channel(asyncio.Protocol):
+class Channel(PieceProtocol):
     """A connection to an upstream, owned by a pool, lent to one exchange at a time."""
 
     __slots__ = ("_exchange", "_poll", "_reading", "pool", "reader", "transport", "used", "write_paused")
