@@ -5,7 +5,7 @@
 #   make lint                  format, lint, types, import contracts
 #   make bench [ARGS=...]      the benchmark, beside other systems: ARGS=--quick, ARGS=--help
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
-#   make faults [ARGS=...]     whatever can break, 100 times (hours): ARGS="--rounds 5 --only edge"
+#   make faults [ARGS=...]     whatever can break, 100 times: ARGS="--rounds 5 --only edge", ARGS=--write into the docs
 #   make native                builds the fast HTTP/2 engine again, and says what is missing if it cannot
 #   make clean                 removes .venv and caches
 #

@@ -153,12 +153,14 @@ class Program:
 
 
 class Origin(Program):
-    """The application of `tests.e2e.origin`."""
+    """The application of `tests.e2e.origin`, or of another module that is started like it."""
 
-    def __init__(self, name: str, *, folder: Path, address: Address) -> None:
+    def __init__(
+        self, name: str, *, folder: Path, address: Address, module: str = "tests.e2e.origin"
+    ) -> None:
         self.address = address
         port = str(address.port)
-        argv = [sys.executable, "-m", "tests.e2e.origin", "--name", name, "--port", port]
+        argv = [sys.executable, "-m", module, "--name", name, "--port", port]
         super().__init__(name, argv, folder=folder)
 
     def wait_ready(self) -> None:

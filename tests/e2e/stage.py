@@ -117,9 +117,11 @@ class Stage:
                 if program.running:
                     program.kill()
 
-    def origin(self, name: str = "origin", *, address: Address | None = None) -> Origin:
+    def origin(
+        self, name: str = "origin", *, address: Address | None = None, module: str = "tests.e2e.origin"
+    ) -> Origin:
         """Start an origin that gives its name with each answer."""
-        return self.keep(Origin(name, folder=self.folder, address=address or free_address()))
+        return self.keep(Origin(name, folder=self.folder, address=address or free_address(), module=module))
 
     def edge(
         self,

@@ -19,7 +19,14 @@ from h2s.errors import HandshakeError
 
 
 async def serve(
-    *, edge: str, token_file: Path, upstream: str, ping_interval: float, ping_timeout: float, size: int
+    *,
+    edge: str,
+    token_file: Path,
+    upstream: str,
+    ping_interval: float,
+    ping_timeout: float,
+    reconnect_stable: float,
+    size: int,
 ) -> None:
     """Run `size` agents until SIGTERM."""
     token = read_token(token_file)
@@ -36,6 +43,7 @@ async def serve(
                 "tunnels": 1,
                 "ping_interval": ping_interval,
                 "ping_timeout": ping_timeout,
+                "reconnect_stable": reconnect_stable,
             }
         )
         return asyncio.create_task(Agent(settings, token).run(stop))
@@ -53,6 +61,7 @@ def main() -> None:
     parser.add_argument("--upstream", required=True, help="the app behind all of them")
     parser.add_argument("--ping-interval", type=float, default=25.0)
     parser.add_argument("--ping-timeout", type=float, default=10.0)
+    parser.add_argument("--reconnect-stable", type=float, default=5.0)
     parser.add_argument("--size", type=int, default=200)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     asyncio.run(serve(**vars(parser.parse_args())))

@@ -1,9 +1,9 @@
 """Constant load, and the account of it.
 
-Each client is a thread with one keep-alive connection and a pace; their requests differ: small GETs, POSTs with a body,
-longer answers. A client does what HTTP asks of it and no more: it obeys `Connection: close`, and goes to the next
-address only when a connection is refused, that is, before it has sent anything. It tries nothing twice, so whatever
-goes wrong is on the account.
+Each client is a thread with one keep-alive connection and a pace; their requests differ: small ones, longer answers,
+such that take a while, before their answer or within it, so that some are under way at any moment. A client does what
+HTTP asks of it and no more: it obeys `Connection: close`, and goes to the next address only when a connection is
+refused, that is, before it has sent anything. It tries nothing twice, so whatever goes wrong is on the account.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Load", "Trouble"]
 
 SLOW = 1.0
 """Seconds above which an answer counts as delayed."""
-PACE = 0.01
+PACE = 0.05
 """Seconds that a client rests between two requests."""
 TIMEOUT = 20.0
 
@@ -37,9 +37,23 @@ class Kind:
     body: bytes | None = None
     at_least: int = 1
 
+    @property
+    def safe(self) -> bool:
+        """Whether it can be sent again until its answer begins."""
+        return self.method == "GET"
+
 
 GET = Kind("GET", "/")
-KINDS = (GET, GET, Kind("POST", "/echo", b"x" * 2000), Kind("GET", "/bytes/300000", at_least=300_000))
+KINDS = (
+    GET,
+    Kind("POST", "/echo", b"x" * 2000),
+    Kind("GET", "/bytes/300000", at_least=300_000),
+    Kind("GET", "/later/200"),
+    Kind("POST", "/later/200", b"x"),
+    Kind("GET", "/trickle/200", at_least=30),
+)
+CLIENTS = 2 * len(KINDS)
+"""As many of each kind as there can be edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,8 @@ class Trouble:
     ended: float
     reason: str
     """Why it failed; empty if it was only delayed."""
+    status: int = 0
+    """Of the answer that should have been another; 0 if there was none, or not the whole of one."""
 
     def __str__(self) -> str:
         return f"{self.kind.method} {self.kind.path} after {self.ended - self.began:.3f} s: {self.reason}"
@@ -60,7 +76,7 @@ class Load:
     """Clients that request as long as the `with` block lasts."""
 
     def __init__(
-        self, addresses: Sequence[Address], *, kinds: Sequence[Kind] = KINDS, clients: int = 8
+        self, addresses: Sequence[Address], *, kinds: Sequence[Kind] = KINDS, clients: int = CLIENTS
     ) -> None:
         self.addresses = addresses
         self.clients = clients
@@ -71,6 +87,8 @@ class Load:
         self.troubles: list[Trouble] = []
         self._kinds = kinds
         self._lock = threading.Lock()
+        self._last = [0.0] * clients
+        """When each client began the request that it finished last."""
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
 
@@ -96,6 +114,11 @@ class Load:
         goal = self.answered + requests
         eventually(lambda: self.answered >= goal, within=30, what=f"{requests} more answers; {self}")
 
+    def catches_up(self) -> None:
+        """Wait until each client has finished a request that it began after now."""
+        now = time.monotonic()
+        eventually(lambda: min(self._last) > now, within=2 * TIMEOUT, what=f"every client goes on; {self}")
+
     def troubled_since(self, moment: float) -> float:
         """Return for how many seconds from `moment` on requests were failing or delayed."""
         return max(
@@ -114,13 +137,13 @@ class Load:
         connection: http.client.HTTPConnection | None = None
         while not self._stopping.wait(PACE):
             began = time.monotonic()
-            reason = ""
             try:
                 connection = connection or self._connect(number)
-                reason, last = request(connection, kind)
+                status, reason, last = request(connection, kind)
             except (OSError, http.client.HTTPException) as error:
-                reason, last = repr(error), True
-            self._account(kind, began, reason)
+                status, reason, last = 0, repr(error), True
+            self._account(kind, began, reason, status)
+            self._last[number] = began
             if last and connection is not None:
                 connection.close()
                 connection = None
@@ -139,7 +162,7 @@ class Load:
             return connection
         raise ConnectionRefusedError("no address takes a connection")
 
-    def _account(self, kind: Kind, began: float, reason: str) -> None:
+    def _account(self, kind: Kind, began: float, reason: str, status: int) -> None:
         ended = time.monotonic()
         with self._lock:
             self.sent += 1
@@ -147,13 +170,13 @@ class Load:
                 self.answered += 1
                 self.slowest = max(self.slowest, ended - began)
             if reason or ended - began > SLOW:
-                self.troubles.append(Trouble(kind, began, ended, reason))
+                self.troubles.append(Trouble(kind, began, ended, reason, status))
 
 
-def request(connection: http.client.HTTPConnection, kind: Kind) -> tuple[str, bool]:
-    """Send one request; return why its answer is no good, if so, and whether the connection ends with it."""
+def request(connection: http.client.HTTPConnection, kind: Kind) -> tuple[int, str, bool]:
+    """Send one request; return its status, why its answer is no good, and whether the connection ends with it."""
     connection.request(kind.method, kind.path, kind.body, {"Host": "web.localhost"})
     response = connection.getresponse()
     body = response.read()
     good = response.status == 200 and len(body) >= kind.at_least
-    return "" if good else f"{response.status} {body[:300]!r}", response.will_close
+    return response.status, "" if good else f"{response.status} {body[:300]!r}", response.will_close

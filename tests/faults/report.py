@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 
-from .faults import Trial
 from .ordeal import Ordeal
+from .trial import Trial
 
-__all__ = ["fault_table", "ordeal_table"]
+__all__ = ["fault_table", "ordeal_table", "with_rows"]
 
 FAULT_HEAD = (
     "fault",
@@ -18,6 +18,7 @@ FAULT_HEAD = (
     "retried",
     "clients notice (s)",
     "whole again (s)",
+    "slowest answer (s)",
     "descriptors",
     "memory (MB)",
 )
@@ -54,8 +55,9 @@ def fault_row(trial: Trial) -> list[str]:
         f"{trial.retried:.0f}",
         spread(trial.noticed),
         spread(trial.whole),
-        each({name: f"{old.descriptors} → {new.descriptors}" for name, (old, new) in survivors.items()}),
-        each({name: f"{mega(old.memory)} → {mega(new.memory)}" for name, (old, new) in survivors.items()}),
+        f"{trial.slowest:.2f}",
+        each({name: chain(str(one.descriptors) for one in held) for name, held in survivors.items()}),
+        each({name: chain(mega(one.memory) for one in held) for name, held in survivors.items()}),
     ]
 
 
@@ -80,15 +82,37 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def with_rows(document: str, added: str) -> str:
+    """Return a document in Markdown with the rows of a table: in the place of rows that begin alike, else at its end.
+
+    Raises ValueError if the document has no table with this head.
+    """
+    lines, (head, _, *rows) = document.splitlines(), added.splitlines()
+    start = end = lines.index(head)
+    while end < len(lines) and lines[end].startswith("|"):
+        end += 1
+    for row in rows:
+        name = row.split(" | ")[0]
+        known = [number for number in range(start, end) if lines[number].split(" | ")[0] == name]
+        lines[slice(known[0], known[0] + 1) if known else slice(end, end)] = [row]
+        end += not known
+    return "\n".join(lines) + "\n"
+
+
 def each(values: Mapping[str, str]) -> str:
     """Return values with their names."""
     return "<br>".join(f"{name}: {value}" for name, value in values.items())
 
 
+def chain(values: Iterable[str]) -> str:
+    """Return what was held before, half way and after."""
+    return " → ".join(values)
+
+
 def spread(seconds: Iterable[float]) -> str:
     """Return the median and the longest of some times."""
     values = list(seconds)
-    return f"{statistics.median(values):.1f}, {max(values):.1f}"
+    return f"{statistics.median(values):.2f}, {max(values):.2f}"
 
 
 def mega(size: int) -> str:

@@ -10,7 +10,6 @@ again takes the place of what was there before: the same addresses, the same dir
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
 import time
@@ -25,14 +24,16 @@ from tests.e2e.stage import Agent, Edge, Stage
 
 from .relay import Relay
 
-__all__ = ["Gauge", "Site"]
+__all__ = ["Gauge", "Needs", "Site"]
 
 TUNNELS = 2
 """Tunnels of an agent to each edge."""
 QUICK_LIVENESS = ("--ping-interval", 0.4, "--ping-timeout", 0.2)
 """A peer is dead after 0.8 s of silence."""
+STABLE = 0.3
+"""Seconds that a tunnel must have stood for its loss to be met like the first."""
 WHOLE_TIMEOUT = 60.0
-LOSS_TIMEOUT = 3.0
+LOSS_TIMEOUT = 10.0
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
@@ -52,38 +53,46 @@ class Gauge:
         return cls(program.process.pid, descriptors, sum(one.memory_info().rss for one in tree))
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a site has to have."""
+
+    edges: int = 1
+    upstream_timeout: float = 60.0
+    """Seconds that apps have for their answers."""
+    crowd: int = 0
+    """Agents besides the two."""
+
+
 class Site:
     """Edges, agents and apps under names of their own. Made by `Site.on`."""
 
-    def __init__(
-        self, stage: Stage, stack: ExitStack, *, edges: int, upstream_timeout: float, crowd: int
-    ) -> None:
+    def __init__(self, stage: Stage, stack: ExitStack, needs: Needs) -> None:
         self.stage = stage
         self.whole_since = 0.0
         """When everything was found to be there, in the time of `time.monotonic`."""
-        self.crowd = crowd
+        self.crowd = needs.crowd
         self.edges: list[Edge] = []
         self.agents: dict[str, Agent] = {}
         self.apps: dict[str, Origin] = {}
-        self._upstream_timeout = upstream_timeout
-        for name in ("first", "second")[:edges]:
+        self._retries: dict[int, float] = {}
+        self._upstream_timeout = needs.upstream_timeout
+        for name in ("first", "second")[: needs.edges]:
             self.edges.append(self._edge(name, (free_address(), free_address(), free_address())))
         self.relay = stack.enter_context(Relay(self.first.tunnel))
         for agent, app in (("one", "a"), ("two", "b")):
             self.start_app(app)
             self.start_agent(agent)
-        if crowd:
+        if needs.crowd:
             self._start_crowd()
         self.wait_whole()
 
     @classmethod
     @contextmanager
-    def on(
-        cls, stage: Stage, *, edges: int = 1, upstream_timeout: float = 60.0, crowd: int = 0
-    ) -> Iterator[Site]:
+    def on(cls, stage: Stage, needs: Needs) -> Iterator[Site]:
         """Start everything and wait until it stands; `stage` ends the programs."""
         with ExitStack() as stack:
-            yield cls(stage, stack, edges=edges, upstream_timeout=upstream_timeout, crowd=crowd)
+            yield cls(stage, stack, needs)
 
     @property
     def first(self) -> Edge:
@@ -100,7 +109,9 @@ class Site:
     def start_app(self, name: str) -> None:
         """Start an app where it was before, if it was."""
         before = self.apps.get(name)
-        self.apps[name] = self.stage.origin(name, address=before.address if before else None)
+        self.apps[name] = self.stage.origin(
+            name, address=before.address if before else None, module="tests.faults.app"
+        )
 
     def start_agent(self, name: str, *, ready: bool = True) -> None:
         """Start agent `one`, which dials through the relay, or `two`, which does not."""
@@ -114,6 +125,7 @@ class Site:
             *dials,
             *("--tunnels", TUNNELS),
             *QUICK_LIVENESS,
+            *("--reconnect-stable", STABLE),
             *timeout,
             edges=(),
             services={"web": self.apps["a" if name == "one" else "b"].url},
@@ -138,6 +150,7 @@ class Site:
             "--token-file": self.first.token_file,
             "--upstream": self.apps["b"].url,
             "--size": self.crowd,
+            "--reconnect-stable": STABLE,
         }
         given = [str(part) for option in options.items() for part in option]
         argv = [sys.executable, "-m", "tests.faults.crowd", *given, *map(str, QUICK_LIVENESS)]
@@ -163,15 +176,27 @@ class Site:
         eventually(lambda: self.whole, within=WHOLE_TIMEOUT, what="every tunnel and every instance is back")
         self.whole_since = time.monotonic()
 
-    def see_a_loss(self) -> None:
-        """Wait until an edge has noticed that something is missing; what is back sooner than seen is no loss."""
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: not self.whole, within=LOSS_TIMEOUT, what="something is missing")
+    def sees_a_loss(self) -> None:
+        """Wait until an edge has noticed that something is missing."""
+        eventually(lambda: not self.whole, within=LOSS_TIMEOUT, what="something is missing")
+
+    def is_dialled_again(self, seen: int) -> None:
+        """Wait until each tunnel behind the relay is dialled anew; `seen` were accepted before the loss."""
+        expected = seen + TUNNELS + self.crowd
+        eventually(
+            lambda: self.relay.accepted >= expected, within=WHOLE_TIMEOUT, what="the tunnels are dialled anew"
+        )
 
     @property
     def retries(self) -> float:
-        """Requests that the edges that run now have tried more than once."""
-        return sum(total(read_metrics(edge), "backplane_retries_total") for edge in self.edges)
+        """Requests that edges have tried more than once, as far as noted."""
+        return sum(self._retries.values())
+
+    def note_retries(self) -> None:
+        """Write down what the edges have counted; of one that is killed later, the last note stands."""
+        for edge in self.edges:
+            if metrics := read_metrics(edge):
+                self._retries[edge.process.pid] = total(metrics, "backplane_retries_total")
 
     @property
     def clients(self) -> float:

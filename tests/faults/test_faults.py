@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.e2e.stage import Stage
-
-from .faults import FAULTS, Fault, trial
+from .faults import FAULTS
+from .site import Needs, Site
+from .trial import Fault, trial
 
 pytestmark = pytest.mark.e2e
-
-DESCRIPTORS = 12
-"""Idle connections to an app more or less are no leak."""
-MEMORY = 64 * 1024 * 1024
-"""A first time takes some; whether it goes on growing is seen over many rounds only (`make faults`)."""
 
 
 @pytest.mark.parametrize(
     "fault",
-    [fault for fault in FAULTS if not fault.long],
+    sorted((fault for fault in FAULTS if not fault.long), key=lambda fault: repr(fault.needs)),
     ids=lambda fault: fault.name.replace(" ", "-").replace(",", ""),
 )
-def test_clients_notice_no_more_of_a_fault_than_was_promised(fault: Fault, stage: Stage) -> None:
-    account = trial(fault, stage, rounds=1, warm_up=False)
+def test_clients_notice_no_more_of_a_fault_than_was_promised(
+    fault: Fault, site_for: Callable[[Needs], Site]
+) -> None:
+    account = trial(fault, site_for(fault.needs), rounds=1, warm_up=False)
     assert account.broken == []
-    for name, (before, after) in account.survivors.items():
-        assert after.descriptors <= before.descriptors + DESCRIPTORS, name
-        assert after.memory <= before.memory + MEMORY, name
+    assert account.sent > 0
+    assert account.survivors

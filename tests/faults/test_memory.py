@@ -14,14 +14,15 @@ from .pressure import PRESSURES, Pressure
 pytestmark = pytest.mark.e2e
 
 MEMORY = 250_000_000
-FACTOR = 5
-"""What p99 may grow by: twice, as is measured at leisure, and something for a machine that runs other tests."""
-GRACE = 0.1
+FACTOR = 2
+"""What p99 may grow by, as it does when it is measured at leisure."""
+GRACE = 1.0
+"""Seconds besides, for a machine that runs other tests. Whoever waits behind a stalled stream waits far longer."""
 
 
 @pytest.mark.parametrize("pressure", PRESSURES, ids=lambda pressure: pressure.name.replace(" ", "-"))
 def test_pressure_costs_bounded_memory_and_others_nothing(pressure: Pressure, stage: Stage) -> None:
-    result = asyncio.run(ordeal(pressure, stage, requests=150, chances=3))
+    result = asyncio.run(ordeal(pressure, stage, requests=100, chances=2))
     assert result.edge_memory < MEMORY
     assert result.agent_memory < MEMORY
     assert result.under.failed == 0
