@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.e2e.client import Client, CutShort, request
@@ -12,7 +10,8 @@ from tests.e2e.stage import Stage
 
 pytestmark = pytest.mark.e2e
 
-AT_ONCE = 2.0
+AT_ONCE = 10.0
+"""Seconds: a third of what a program waits for requests at a stop."""
 
 
 @pytest.mark.parametrize("name", ["edge", "agent"])
@@ -27,10 +26,8 @@ def test_a_second_sigterm_ends_a_program_that_waits_for_a_request(name: str, sta
         program.terminate()
         eventually(lambda: "draining" in program.stderr, within=5, what="the program is draining")
         assert program.running
-        began = time.monotonic()
         program.terminate()
         assert program.exit_code(AT_ONCE) == 1
-        assert time.monotonic() - began < AT_ONCE
         assert "Traceback" not in program.stderr
         assert "stopped at once by a second signal" in program.stderr
         with pytest.raises((CutShort, ConnectionResetError, AssertionError)):
