@@ -34,6 +34,8 @@ log: Any = structlog.get_logger("agent.tunnel")
 SYNC_PATH = CONTROL_PATH + b"Sync"
 SYNC_TIMEOUT = 10.0
 """Seconds after the swap in which the edge must open Sync: before, it routes nothing through the tunnel."""
+REPORT_PAUSE = 0.1
+"""Seconds after a Report in which changes are gathered for the next one."""
 
 
 class AgentTunnel:
@@ -58,6 +60,8 @@ class AgentTunnel:
         self._tell_drain = on_drain
         self._sync: Channel | None = None
         self._sync_timer: asyncio.TimerHandle | None = None
+        self._report_timer: asyncio.TimerHandle | None = None
+        self._reported_at = -REPORT_PAUSE
         self._acked: asyncio.Future[None] | None = None
         self._running: set[Forward] = set()
         self._leaving = False
@@ -74,8 +78,17 @@ class AgentTunnel:
             self._sync_timer = self._loop.call_later(SYNC_TIMEOUT, self._on_no_sync)
 
     def send_report(self) -> None:
-        """Tell the edge how the instances are now."""
+        """Tell the edge how the instances are now: at once, or with what else changes within `REPORT_PAUSE`."""
+        due = self._reported_at + REPORT_PAUSE
+        if self._report_timer is None and due > self._loop.time():
+            self._report_timer = self._loop.call_at(due, self._send_report)
+        elif self._report_timer is None:
+            self._send_report()
+
+    def _send_report(self) -> None:
+        self._report_timer = None
         if self._sync is not None:
+            self._reported_at = self._loop.time()
             self._sync.send(AgentMessage(report=self._report()))
 
     async def drain(self, reason: str) -> None:
@@ -125,8 +138,9 @@ class AgentTunnel:
 
     def on_closed(self, connection: Connection, error: Exception | None) -> None:
         """The tunnel is gone; every `Forward` has heard of it."""
-        if self._sync_timer is not None:
-            self._sync_timer.cancel()
+        for timer in (self._sync_timer, self._report_timer):
+            if timer is not None:
+                timer.cancel()
         if not self.closed.done():
             self.closed.set_result(error or ConnectionLost("closed"))
 

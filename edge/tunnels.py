@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from h2s.connection import Connection, Stream
 from h2s.control import MAX_MESSAGE, Channel, Code, ControlError, open_channel
-from h2s.engine.session import Fields, Goaway
+from h2s.engine.conduct import Allowance
+from h2s.engine.session import Fields, Goaway, Rate
 from h2s.errors import ErrorCode, H2SError, NoFreeStream, RemoteProtocolError
 from h2s.liveness import Liveness, LivenessTimes
 from h2s.messages import (
@@ -53,6 +54,14 @@ RETIREMENT = 30.0
 """Seconds that requests on a superseded tunnel may still take."""
 CLOSE_TIMEOUT = 1.0
 """Seconds that tunnels may take to close at the end."""
+MESSAGES = Rate(per_second=100, burst=1000)
+"""Control messages that an agent may send; above it the tunnel ends (ENHANCE_YOUR_CALM)."""
+MESSAGE_UNIT = 4096
+"""Bytes that make a message count as one more."""
+REPORT_PAUSE = 0.05
+"""Seconds after a Report in which a later one waits; of those that come meanwhile the last counts."""
+CHANGE_PAUSE = 0.02
+"""Seconds more for each change that the Report made: each is a line of the log, and work for others."""
 
 
 class EdgeTunnel:
@@ -71,6 +80,12 @@ class EdgeTunnel:
         self._draining = False
         self._ready = False
         self._report_timer: asyncio.TimerHandle | None = None
+        self._messages = Allowance(MESSAGES)
+        self._report: Report | None = None
+        """The last one, if it waits."""
+        self._report_due = 0.0
+        """When the next one may be taken."""
+        self._pause: asyncio.TimerHandle | None = None
         self._retirement: asyncio.TimerHandle | None = None
 
     @property
@@ -145,15 +160,17 @@ class EdgeTunnel:
 
     def on_closed(self, connection: Connection, error: Exception | None) -> None:
         """The tunnel is gone."""
-        if self._report_timer is not None:
-            self._report_timer.cancel()
-        if self._retirement is not None:
-            self._retirement.cancel()
+        for timer in (self._report_timer, self._pause, self._retirement):
+            if timer is not None:
+                timer.cancel()
         self._listener.on_tunnel_closed(self, error)
 
     # -- Sync --------------------------------------------------------------------------------------------------------
 
     def _on_message(self, payload: bytes) -> None:
+        if not self._messages.take(1 + len(payload) // MESSAGE_UNIT, asyncio.get_running_loop().time()):
+            self.connection.fail(RemoteProtocolError("too many messages", ErrorCode.ENHANCE_YOUR_CALM))
+            return
         try:
             message = AgentMessage.model_validate_json(payload)
         except ValidationError as error:
@@ -171,8 +188,21 @@ class EdgeTunnel:
         if self._report_timer is not None:
             self._report_timer.cancel()
             self._report_timer = None
-        if self.agent is not None:
-            self._listener.on_report(self.agent, report)
+        self._report = report
+        loop = asyncio.get_running_loop()
+        if self._pause is None and self._report_due > loop.time():
+            self._pause = loop.call_at(self._report_due, self._take_report)
+        elif self._pause is None:
+            self._take_report()
+
+    def _take_report(self) -> None:
+        """Act on the last Report, and let the next one wait a little."""
+        self._pause = None
+        report, self._report = self._report, None
+        if report is not None and self.agent is not None:
+            changes = self._listener.on_report(self.agent, report)
+            now = asyncio.get_running_loop().time()
+            self._report_due = now + REPORT_PAUSE + CHANGE_PAUSE * changes
 
     def _on_sync_end(self, code: Code, message: str) -> None:
         """Without Sync the tunnel is of no use."""
@@ -350,11 +380,12 @@ class TunnelListener:
             other.supersede()
         self.on_change(())
 
-    def on_report(self, agent: Agent, report: Report) -> None:
-        """An agent said how it is."""
+    def on_report(self, agent: Agent, report: Report) -> int:
+        """An agent said how it is; return how much of that is new."""
         changes = self.registry.report(agent, report, time.time())
         if changes:
             self.on_change(tuple(changes))
+        return len(changes)
 
     def on_tunnel_closed(self, tunnel: EdgeTunnel, error: Exception | None) -> None:
         """Take a tunnel out of the count."""

@@ -37,8 +37,28 @@ async def test_reports_go_out_when_asked_for_and_not_before_sync() -> None:
     edge.agent.send_report()
     edge.sync = await edge.call("Sync")
     edge.agent.send_report()
-    await settle()
+    await until(lambda: len(edge.messages) == 2)
     assert edge.messages == [AgentMessage(report=REPORT)] * 2
+
+
+@in_loop
+async def test_changes_in_quick_succession_are_one_report_and_the_last_is_never_lost() -> None:
+    edge = await EdgeEnd().start()
+    for _ in range(100):
+        edge.agent.send_report()
+    await until(lambda: edge.messages)
+    assert edge.messages == [AgentMessage(report=REPORT)]
+    assert live_timers() == []
+
+
+@in_loop
+async def test_no_report_waits_for_a_tunnel_that_is_gone() -> None:
+    edge = await EdgeEnd().start()
+    edge.agent.send_report()
+    assert live_timers()
+    edge.pair.client.abort()
+    await settle()
+    assert live_timers() == []
 
 
 @in_loop
@@ -68,7 +88,7 @@ async def test_an_unknown_method_is_unimplemented_and_sync_goes_on() -> None:
     await edge.call("Fly")
     assert edge.ends == [(Code.UNIMPLEMENTED, "no such method")]
     edge.agent.send_report()
-    await settle()
+    await until(lambda: edge.messages)
     assert edge.messages == [AgentMessage(report=REPORT)]
 
 
@@ -78,7 +98,7 @@ async def test_a_second_sync_is_refused_and_the_first_goes_on() -> None:
     await edge.call("Sync")
     assert [code for code, _ in edge.ends] == [Code.FAILED_PRECONDITION]
     edge.agent.send_report()
-    await settle()
+    await until(lambda: edge.messages)
     assert edge.messages == [AgentMessage(report=REPORT)]
 
 

@@ -191,3 +191,32 @@ def test_an_agent_that_only_talks_and_reads_nothing_loses_its_tunnel(ground: Gro
             assert time.monotonic() < deadline
             agent.send(frame(PING, bytes(8)) * 50)
     assert ground.edge.memory - memory < WINDOW
+
+
+CHATTER: dict[str, bytes] = {
+    "reports that all is as before": report(instance()),
+    "reports one thing and then the other": report(instance()) + report(instance(healthy=0)),
+    "drains without end": encode_message(b'{"draining":{}}'),
+    "says what nobody knows": encode_message(b'{"news":{}}'),
+}
+
+
+@pytest.mark.parametrize("name", CHATTER)
+def test_an_agent_that_keeps_to_the_windows_loses_its_tunnel_if_it(ground: Ground, name: str) -> None:
+    written = len(ground.edge.stderr.splitlines())
+    with RogueAgent(ground.edge).become_tunnel() as agent:
+        agent.answer_sync(b"")
+        began = time.monotonic()
+        heard = b""
+        while True:
+            while not agent.session.queued(SYNC):
+                agent.session.send_data(SYNC, CHATTER[name] * 200, end_stream=False)
+                agent.flush()
+            if not (data := agent.read()):
+                break
+            heard += data
+            agent.session.receive(data)
+            agent.flush()
+            assert time.monotonic() - began < PROMPT + SLACK
+        assert goaway_code(heard) == ErrorCode.ENHANCE_YOUR_CALM
+    assert len(ground.edge.stderr.splitlines()) - written < 50

@@ -6,7 +6,8 @@ import pytest
 
 from app.identity import Identity
 from edge import tunnels
-from h2s.errors import Refused
+from h2s.errors import ErrorCode, Refused
+from h2s.messages import AgentMessage
 
 from .agents import PATIENCE, ScriptedAgent, eventually, load_identity
 from .fakes import make_report
@@ -104,5 +105,50 @@ def test_reports_that_say_nothing_new_are_not_passed_on(identity: Identity) -> N
         edge.plane._tunnels.on_report(tunnel.agent, make_report(0))
         assert len(changes) == 1
         assert not agent.closed
+
+    play(identity, scene)
+
+
+def test_of_reports_in_quick_succession_the_last_counts(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        changes: list[tuple[object, ...]] = []
+        edge.plane._tunnels.on_change = changes.append
+        for number in range(201):
+            agent.send(AgentMessage(report=make_report(number % 2)))
+        [instance] = edge.plane._registry.agents["a"].instances.values()
+        await eventually(lambda: changes, "a change")
+        await eventually(lambda: not instance.healthy, "the last report")
+        assert len(changes) < 20
+        assert not agent.closed
+
+    play(identity, scene)
+
+
+def test_an_agent_that_talks_too_much_loses_its_tunnel_and_only_that(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        quiet = await edge.agent(agent_id="quiet")
+        report = make_report(service="noise")
+        noisy = await edge.agent(agent_id="noisy", service="noise", report=report)
+        goaways: list[int] = []
+        noisy.on_goaway = lambda connection, event: goaways.append(event.code)  # type: ignore[method-assign]
+        for _ in range(int(tunnels.MESSAGES.burst) + 200):
+            noisy.send(AgentMessage())
+        await eventually(lambda: noisy.closed, "the end of its tunnel")
+        assert goaways == [ErrorCode.ENHANCE_YOUR_CALM]
+        assert not quiet.closed
+        assert b"hello" in await fetch_through(edge, quiet)
+
+    play(identity, scene)
+
+
+def test_a_large_message_counts_for_several(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        [tunnel] = edge.plane._tunnels.tunnels
+        payload = b'{"report":{"instances":[]}' + b" " * (tunnels.MESSAGE_UNIT * 100) + b"}"
+        for _ in range(11):
+            tunnel._on_message(payload)
+        await eventually(lambda: agent.closed, "the end of its tunnel")
 
     play(identity, scene)
