@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from textwrap import shorten
 from tests.e2e.certificate import Certificate
 from tests.e2e.stage import Stage
 
+from .document import charts, page, publish
 from .measures import MEASURES, Case, Measure, Pace
 from .origin import Origin, find_nginx
 from .report import Report
@@ -22,12 +24,30 @@ from .sample import Sample, Taken
 from .subject import Ground, Subject
 from .systems import SYSTEMS
 
-FOLDER = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
+PAGE = ROOT / "docs" / "performance.md"
 
 
 def main() -> int:
     """Measure, report, and return the exit code."""
     arguments = parse()
+    if arguments.read is None:
+        report = measure(arguments)
+        print(report.text())
+        print(f"\nwritten to {keep(report)}")
+    else:
+        report = Report.read(arguments.read)
+        print(report.text())
+    if arguments.publish:
+        publish(report, PAGE)
+        print(f"published in {PAGE}")
+    return 1 if report.results.faulty else 0
+
+
+def measure(arguments: argparse.Namespace) -> Report:
+    """Take all rounds."""
+    began = time.monotonic()
     if find_nginx() is None:
         raise SystemExit("the bench needs nginx as the application: on Debian, apt-get install nginx-light")
     missing = {name: reason for name in arguments.systems if (reason := SYSTEMS[name].missing())}
@@ -47,10 +67,19 @@ def main() -> int:
         for number in range(1, arguments.rounds + 1):
             run_round(number, subjects, measures, results=results, pace=Pace(quick=arguments.quick))
     versions = {system.name: system.version() for system in systems}
-    report = Report(results, systems=versions, missing=missing, quick=arguments.quick)
-    print(report.text())
-    print(f"\nwritten to {report.write(FOLDER)}")
-    return 1 if results.faulty else 0
+    seconds = time.monotonic() - began
+    return Report(results, systems=versions, missing=missing, quick=arguments.quick, seconds=seconds)
+
+
+def keep(report: Report) -> Path:
+    """Write everything into a new folder, and return it."""
+    folder = RESULTS / time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    folder.mkdir(parents=True)
+    report.write(folder / "results.json")
+    (folder / "results.md").write_text(page(report))
+    for name, drawing in charts(report).items():
+        (folder / name).write_text(drawing)
+    return folder
 
 
 def run_round(
@@ -93,6 +122,16 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--measures", type=chosen(MEASURES), default=list(MEASURES), help=f"of {','.join(MEASURES)}"
+    )
+    parser.add_argument(
+        "--publish", action="store_true", help="write the tables and charts of docs/performance.md"
+    )
+    parser.add_argument(
+        "--read",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="measure nothing: report what a results.json has",
     )
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 5)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import ssl
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+
+import structlog
 
 from agent.backoff import Backoff, ReconnectTimes
 from agent.config import AgentSettings, read_token
@@ -126,6 +129,7 @@ def main() -> None:
             "services": {"idle": "http://127.0.0.1:9"},
         }
     )
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     run_until_stopped(lambda stop: Crowd(settings, arguments.size).run(stop))
 
 

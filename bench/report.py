@@ -1,4 +1,4 @@
-"""Results as a table for the terminal and as JSON."""
+"""What a bench has found, with what it was found on: kept as JSON, shown on a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .results import Results
+from .sample import Sample, Taken
 
 __all__ = ["Report"]
 
@@ -19,18 +20,29 @@ OURS = ("native", "portable")
 PEERS = ("haproxy", "envoy")
 
 
+def describe_machine() -> Mapping[str, str]:
+    """Return what figures depend on."""
+    return {
+        "processors": str(os.cpu_count()),
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "python": sys.version.split()[0],
+    }
+
+
+@dataclass(slots=True)
 class Report:
     """Results, and what they were taken from."""
 
-    def __init__(
-        self, results: Results, *, systems: Mapping[str, str], missing: Mapping[str, str], quick: bool
-    ) -> None:
-        self.results = results
-        self.systems = systems
-        """Versions of the systems that were measured, by name."""
-        self.missing = missing
-        """Why others were not, by name."""
-        self.quick = quick
+    results: Results
+    systems: Mapping[str, str]
+    """Versions of the systems that were measured, by name."""
+    missing: Mapping[str, str]
+    """Why others were not, by name."""
+    quick: bool
+    seconds: float
+    """How long it all took."""
+    machine: Mapping[str, str] = field(default_factory=describe_machine)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -63,19 +75,12 @@ class Report:
         for sample in self.results.faulty:
             yield f"FAULTY, NOT COUNTED: {sample}: {'; '.join(sample.taken.faults)}"
 
-    def write(self, folder: Path) -> Path:
-        """Write everything into a new file in `folder` and return its path."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / time.strftime("%Y%m%d-%H%M%S.json", time.gmtime())
-        path.write_text(json.dumps(self._document(), indent=1, ensure_ascii=False) + "\n")
-        return path
-
-    def _document(self) -> dict[str, Any]:
-        return {
-            "python": sys.version.split()[0],
-            "machine": platform.platform(),
-            "processors": os.cpu_count(),
+    def write(self, path: Path) -> None:
+        """Keep everything in a file."""
+        document = {
+            "machine": self.machine,
             "quick": self.quick,
+            "seconds": round(self.seconds),
             "systems": self.systems,
             "missing": self.missing,
             "samples": [
@@ -90,3 +95,21 @@ class Report:
                 for sample in self.results.samples
             ],
         }
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Read what `write` has kept."""
+        document: dict[str, Any] = json.loads(path.read_text())
+        results = Results()
+        for kept in document["samples"]:
+            taken = Taken(kept["figures"], tuple(kept["faults"]))
+            results.add(Sample(kept["measure"], kept["case"], kept["system"], kept["round"], taken))
+        return cls(
+            results,
+            systems=document["systems"],
+            missing=document["missing"],
+            quick=document["quick"],
+            seconds=document["seconds"],
+            machine=document["machine"],
+        )

@@ -44,6 +44,8 @@ class Transfer:
         through = [name for name in ("edge", "agent") if name in cost]
         for name in (*through, "app"):
             figures[f"{name} CPU s/GB"] = cost[name].cpu / max(done.passed, 1) * 1e9
+        if through:
+            figures["edge + agent CPU s/GB"] = sum(figures[f"{name} CPU s/GB"] for name in through)
         for name in through:
             figures[f"{name} peak MiB"] = cost[name].peak / MEBIBYTE
         return Taken(figures, tuple(faults))
@@ -63,6 +65,8 @@ class Bulk:
 
     name = "bulk"
     title = "100 MB bodies, one connection"
+    figures = ("MB/s", "edge + agent CPU s/GB", "edge peak MiB", "agent peak MiB")
+    plotted = ("MB/s", "edge + agent CPU s/GB")
     rounds = 100
 
     def missing(self) -> str | None:

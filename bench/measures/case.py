@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,6 +77,14 @@ class Measure(Protocol):
     @property
     def title(self) -> str:
         """What it is, for people."""
+
+    @property
+    def figures(self) -> Sequence[str]:
+        """What of its figures is worth a page."""
+
+    @property
+    def plotted(self) -> Sequence[str]:
+        """What is worth a chart."""
 
     @property
     def rounds(self) -> int:

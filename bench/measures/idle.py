@@ -94,6 +94,8 @@ class Idle:
 
     name = "idle"
     title = "Tunnels at rest"
+    figures = ("edge KB/tunnel", "edge % of a core", "connect s", "stop s", "reconnect s")
+    plotted: tuple[str, ...] = ()
     rounds = 1
 
     def missing(self) -> str | None:

@@ -53,6 +53,8 @@ class Latency:
 
     name = "latency"
     title = "Latency of a small GET at a fixed rate, 32 connections"
+    figures = ("p50 ms", "p99 ms")
+    plotted = figures
     rounds = 100
 
     def __init__(self) -> None:

@@ -57,6 +57,8 @@ class Memory:
 
     name = "memory"
     title = "Peak memory under 64 downloads of 100 MB to slow clients"
+    figures = ("edge peak MiB", "agent peak MiB", "MB passed")
+    plotted = ("edge peak MiB", "agent peak MiB")
     rounds = 3
 
     def missing(self) -> str | None:

@@ -21,6 +21,9 @@ class Requests:
         self.client = client
         self.rounds = rounds
         self._cases = cases
+        costs = ("edge + agent µs/request", "edge µs/request", "agent µs/request")
+        self.figures = ("requests/s", "MB/s", *costs, "p50 ms", "p99 ms")
+        self.plotted = ("edge + agent µs/request",)
 
     def missing(self) -> str | None:
         """Look for the client."""
