@@ -28,8 +28,8 @@ __all__ = ["HEAD_ALLOWANCE", "understand", "understand_trailers"]
 HEAD_ALLOWANCE = 2
 """How many times `header_bytes` a session takes, so that a head beyond the limit gets an answer and no reset."""
 _SCHEMES = frozenset((b"http", b"https"))
-_NOTED = frozenset((b"content-length", b"cookie", b"expect", b"host"))
-_NOT_KEPT = frozenset((b"cookie", b"host"))
+_NOTED = frozenset((b"content-length", b"cookie", b"expect", b"host", b"te"))
+_NOT_KEPT = frozenset((b"cookie", b"host", b"te"))
 _LINE = len("  HTTP/1.1")
 """What a request line has beside its method and target."""
 _FIELD_LINE = len(": \r\n")
@@ -50,13 +50,14 @@ def understand(
                 kept.append(field)
         elif name[:1] == b":":
             pseudo[name] = value
-        elif name == b"te" or (name not in CONNECTION_FIELDS and not is_withheld(name)):
+        elif name not in CONNECTION_FIELDS and not is_withheld(name):
             kept.append(field)
     method = pseudo[b":method"]
     _check_size(fields, len(fields) - len(pseudo) + 1, noted, limits)
-    cookies = noted.get(b"cookie")
-    if cookies is not None:
-        kept.append((b"cookie", b"; ".join(cookies)))
+    if b"cookie" in noted:
+        kept.append((b"cookie", b"; ".join(noted[b"cookie"])))
+    if b"te" in noted:
+        kept.append((b"te", b"trailers"))
     protocol = pseudo.get(b":protocol")
     if method == b"CONNECT" and protocol is None:
         raise connect_refused()

@@ -14,7 +14,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from .case import Case, Target
 from .targets import TARGETS
 
-EXAMPLES = {"ingress": 500, "response": 700, "session": 700, "flood": 80, "handshake": 500, "control": 600}
+EXAMPLES = {
+    "ingress": 500,
+    "http2": 400,
+    "response": 700,
+    "session": 700,
+    "flood": 80,
+    "handshake": 500,
+    "control": 600,
+}
 """What fits into some 30 seconds of CI, all in all."""
 FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
 
@@ -39,6 +47,10 @@ def examine(target: Target) -> None:
 
 def test_no_http1_client_gets_two_requests_out_of_one() -> None:
     examine(TARGETS["ingress"])
+
+
+def test_no_http2_client_says_what_it_could_not_say_in_http1() -> None:
+    examine(TARGETS["http2"])
 
 
 def test_no_upstream_gets_two_responses_out_of_one() -> None:
