@@ -1,4 +1,4 @@
-"""The one part that is compiled: `h2s.engine.native`, left out where a compiler or libnghttp2's headers are missing.
+"""What is compiled, and left out where a compiler or libnghttp2's headers are missing.
 
 Everything else about the distribution is in pyproject.toml.
 """
@@ -9,13 +9,16 @@ from setuptools import Extension, setup
 
 ENGINE = Path("h2s/engine")
 
-native = Extension(
-    "h2s.engine.native",
-    [str(ENGINE / "native.pyx")],
-    libraries=["nghttp2"],
-    extra_compile_args=["-O3"],
-    depends=[str(path) for path in sorted(ENGINE.glob("_native/*.pxi"))],
-    optional=True,
+setup(
+    ext_modules=[
+        Extension(
+            "h2s.engine.native",
+            [str(ENGINE / "native.pyx")],
+            libraries=["nghttp2"],
+            extra_compile_args=["-O3"],
+            depends=[str(path) for path in sorted(ENGINE.glob("_native/*.pxi"))],
+            optional=True,
+        ),
+        Extension("h2s.http1.native", ["h2s/http1/native.pyx"], extra_compile_args=["-O3"], optional=True),
+    ]
 )
-
-setup(ext_modules=[native])

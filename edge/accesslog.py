@@ -53,8 +53,8 @@ class AccessLog:
         """Thread: lines that could not be written."""
         self._torn = False
         """Thread: the last write ended within a line."""
-        self._thread = threading.Thread(target=self._write_batches, name="access-log", daemon=True)
-        self._thread.start()
+        self._writer = threading.Thread(target=self._write_batches, name="access-log", daemon=True)
+        self._writer.start()
 
     def log(self, exchange: Exchange | RefusedRequest, duration: float) -> None:
         """Log a finished exchange, or a refused request, that took `duration` seconds at the edge."""
@@ -66,7 +66,7 @@ class AccessLog:
         """Write what is left and stop the thread."""
         self._flush()
         self._queue.put(None)
-        self._thread.join(CLOSE_TIMEOUT)
+        self._writer.join(CLOSE_TIMEOUT)
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []

@@ -9,7 +9,8 @@ H2SError
 │   ├── Refused            the edge said no, and said whether to retry and when
 │   └── VersionMismatch    no version of h2s is spoken by both
 ├── ConnectionLost         the connection ended under something that was waiting for it
-└── EngineUnavailable      the HTTP/2 engine that was asked for does not exist here
+├── EngineUnavailable      the HTTP/2 engine that was asked for does not exist here
+└── http1.MalformedMessage   bytes that are no message of HTTP/1.1
 """
 
 from __future__ import annotations

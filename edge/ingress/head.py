@@ -2,15 +2,12 @@
 
 The connection finds the empty line that ends a head and hands over exactly the bytes up to it. The request line is
 matched here, so that any method passes; llhttp checks the syntax of the fields behind it and splits them. What they
-mean together (RFC 9112 §3, §6) is decided here, as far as HTTP/2 does not say it alike (`rules`). A head whose lines
-end in anything but CRLF is refused before, so both see its end in the same place.
+mean together (RFC 9112 §3, §6) is decided here, as far as HTTP/2 does not say it alike (`rules`).
 """
 
 from __future__ import annotations
 
 import re
-
-import httptools
 
 from edge.fieldset import (
     CONNECTION_FIELDS,
@@ -26,19 +23,17 @@ from edge.fieldset import (
 from edge.message import Request
 from edge.problem import Refusal
 from h2s.engine.session import Fields
+from h2s.http1 import ChunkedDecoder, MalformedMessage, split_fields
 
 from . import rules
-from .body import ChunkedDecoder
 from .limits import IngressLimits
 
-__all__ = ["HeadParser", "RequestHead", "check_unfinished"]
+__all__ = ["HeadParser", "RequestHead", "bad_body", "check_unfinished"]
 
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(1\.[01])")
 _PROTOCOL = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9]+(?:\.[0-9]+)?")
-_NEUTRAL_LINE = b"GET / HTTP/1.1\r\n"
-"""Stands before the fields for llhttp, in the place of a request line that it need not judge."""
 _NOT_CONNECTION_SPECIFIC = frozenset((b"content-length", b"expect"))
 """Fields that this edge acts on: listing them in Connection cannot hide them from the app."""
 _NOTED = CONNECTION_FIELDS | {b"content-length", b"expect"}
@@ -109,16 +104,12 @@ class RequestHead:
 
 
 class HeadParser:
-    """Parses the heads of one connection."""
+    """Parses heads and trailer sections within limits."""
 
-    __slots__ = ("_complete", "_fields", "_limits", "_parser", "_reusable")
+    __slots__ = ("_limits",)
 
     def __init__(self, limits: IngressLimits) -> None:
         self._limits = limits
-        self._fields: Fields = []
-        self._complete = False
-        self._reusable = False
-        self._parser = httptools.HttpRequestParser(self)
 
     def parse(self, head: bytes) -> RequestHead:
         """Parse a head, from its request line to the empty line. Raises Refusal."""
@@ -127,9 +118,10 @@ class HeadParser:
         line_end = head.find(b"\r\n")
         rules.check_line_size(line_end, limits)
         method, target, version = _split_request_line(head[:line_end])
-        noted, kept = _sort(self._read_fields(head[line_end + 2 :]))
-        if len(self._fields) > limits.header_fields:
+        fields = _split_fields(head, line_end + 2)
+        if len(fields) > limits.header_fields:
             raise rules.too_many_fields()
+        noted, kept = _sort(fields)
         request = RequestHead(method, version, kept)
         if method == b"CONNECT":
             raise connect_refused()
@@ -141,48 +133,38 @@ class HeadParser:
 
     def parse_trailers(self, section: bytes) -> Fields:
         """Parse a trailer section with its empty line; return what may be forwarded. Raises Refusal."""
-        fields = self._read_fields(section)
+        fields = _split_fields(section, 0)
         if len(fields) > self._limits.header_fields:
             raise rules.too_many_fields("trailer fields")
-        return public_trailers([(name, value.rstrip(b" \t")) for name, value in fields])
+        return public_trailers(fields)
 
     def check_chunks(self, data: bytes, at: int) -> None:
         """Raise Refusal if what there is of a chunked body is none, before anything of its request is forwarded."""
         decoder = ChunkedDecoder(self._limits.header_bytes)
-        decoder.decode(data, at)
+        try:
+            decoder.decode(data, at)
+        except MalformedMessage as error:
+            raise bad_body(error) from None
         if decoder.trailers:
             self.parse_trailers(decoder.trailers)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field from llhttp."""
-        self._fields.append((name.lower(), value))
 
-    def on_headers_complete(self) -> None:
-        """Note that llhttp has seen the head's end."""
-        self._complete = True
+def bad_body(error: MalformedMessage) -> Refusal:
+    """Return what answers a body that is none."""
+    if error.too_large:
+        return Refusal(431, "trailers_too_large", f"The body is malformed: {error}.")
+    return Refusal(400, "bad_chunk", f"The body is malformed: {error}.")
 
-    def on_message_complete(self) -> None:
-        """Note whether llhttp, which knows of no body, would take another head next."""
-        self._reusable = self._parser.should_keep_alive()
 
-    def _read_fields(self, section: bytes) -> Fields:
+def _split_fields(section: bytes, at: int) -> Fields:
+    """Split the field lines from `at` to the empty line at the end. Raises Refusal."""
+    try:
+        return split_fields(section, at, len(section) - 2)
+    except MalformedMessage as error:
         line_ends = section.count(b"\r\n")
         if section.count(b"\n") != line_ends or section.count(b"\r") != line_ends:
-            raise _bad_line_end()
-        self._fields = []
-        self._complete = self._reusable = False
-        try:
-            self._parser.feed_data(_NEUTRAL_LINE + section)
-        except httptools.HttpParserUpgrade:
-            self._reusable = False
-        except httptools.HttpParserError as error:
-            raise Refusal(400, "bad_request", f"The request's head is malformed: {error}.") from None
-        finally:
-            if not self._reusable:
-                self._parser = httptools.HttpRequestParser(self)
-        if not self._complete:
-            raise Refusal(400, "bad_request", "The request's head is malformed.")
-        return self._fields
+            raise _bad_line_end() from None
+        raise Refusal(400, "bad_request", f"The request's head is malformed: {error}.") from None
 
 
 def _bad_line_end() -> Refusal:
@@ -206,9 +188,6 @@ def _sort(fields: Fields) -> tuple[dict[bytes, list[bytes]], Fields]:
     kept: Fields = []
     for field in fields:
         name, value = field
-        if value[-1:] in (b" ", b"\t") and value:
-            value = value.rstrip(b" \t")
-            field = (name, value)
         if name in _NOTED:
             noted.setdefault(name, []).append(value)
             if name not in CONNECTION_FIELDS:

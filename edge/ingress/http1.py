@@ -23,11 +23,11 @@ from enum import Enum
 
 from edge.problem import Refusal
 from h2s.engine.session import Fields
+from h2s.http1 import ChunkedDecoder, LengthDecoder, MalformedMessage
 
 from . import response
-from .body import ChunkedDecoder, LengthDecoder
 from .context import Context
-from .head import HeadParser, RequestHead, check_unfinished
+from .head import HeadParser, RequestHead, bad_body, check_unfinished
 from .http1_exchange import Http1Exchange
 from .refused import LOGGED_LINE, guess_request
 from .wire import Wire
@@ -250,6 +250,9 @@ class Http1Connection(Wire, asyncio.Protocol):
             content, self._at = decoder.decode(self._input, before)
             if decoder.trailers:
                 trailers = self._parser.parse_trailers(decoder.trailers)
+        except MalformedMessage as error:
+            self._refuse(bad_body(error))
+            return False
         except Refusal as refusal:
             self._refuse(refusal)
             return False

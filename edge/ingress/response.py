@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from edge.problem import Refusal, problem
 from h2s.engine.session import Fields
-from h2s.errors import LocalProtocolError
+from h2s.http1 import join_fields
 
 __all__ = [
     "Framing",
@@ -54,18 +54,18 @@ def without_length(fields: Fields) -> Fields:
 def encode_head(status: int, fields: Fields, date: bytes, framing: bytes) -> bytes:
     """Return the bytes of a final head.
 
-    `framing` are encoded lines for the connection; `date` is used if the fields have none. Raises LocalProtocolError
+    `framing` are encoded lines for the connection; `date` is used if the fields have none. Raises MalformedMessage
     when a field would break out of its line.
     """
-    section = _encode_fields(fields)
+    section = join_fields(fields)
     if not any(name == b"date" for name, _ in fields):
         framing = b"%bdate: %b\r\n" % (framing, date)
     return b"%b%b%b\r\n" % (_status_line(status), section, framing)
 
 
 def encode_informational(status: int, fields: Fields) -> bytes:
-    """Return the bytes of a 1xx head. Raises LocalProtocolError as `encode_head`."""
-    return b"%b%b\r\n" % (_status_line(status), _encode_fields(fields))
+    """Return the bytes of a 1xx head. Raises MalformedMessage as `encode_head`."""
+    return b"%b%b\r\n" % (_status_line(status), join_fields(fields))
 
 
 def encode_refusal(refusal: Refusal, date: bytes, request_id: bytes = b"") -> bytes:
@@ -75,17 +75,9 @@ def encode_refusal(refusal: Refusal, date: bytes, request_id: bytes = b"") -> by
 
 
 def encode_trailers(fields: Fields) -> bytes:
-    """Return the last chunk with a trailer section. Raises LocalProtocolError as `encode_head`."""
-    return b"0\r\n%b\r\n" % _encode_fields(fields)
+    """Return the last chunk with a trailer section. Raises MalformedMessage as `encode_head`."""
+    return b"0\r\n%b\r\n" % join_fields(fields)
 
 
 def _status_line(status: int) -> bytes:
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-
-
-def _encode_fields(fields: Fields) -> bytes:
-    section = b"".join([b"%b: %b\r\n" % field for field in fields])
-    lines = len(fields)
-    if section.count(b"\n") != lines or section.count(b"\r") != lines:
-        raise LocalProtocolError("a response field holds a line break")
-    return section

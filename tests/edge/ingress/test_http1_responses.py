@@ -8,7 +8,7 @@ import pytest
 
 from edge.ingress import IngressLimits
 from h2s.engine.session import Fields
-from h2s.errors import LocalProtocolError
+from h2s.http1 import MalformedMessage
 
 from .harness import Exchange, FakeGateway, Script, eventually, nothing, site
 
@@ -153,7 +153,7 @@ def test_field_with_a_line_break_is_refused() -> None:
     def split(exchange: Exchange) -> None:
         try:
             exchange.downstream.send_head(200, [(b"x", b"a\r\nset-cookie: b")], end_stream=True)
-        except LocalProtocolError as error:
+        except MalformedMessage as error:
             refused.append(error)
             exchange.answer(status=502)
 

@@ -1,8 +1,7 @@
-"""Finding a request's body in the bytes behind its head, strictly and without I/O (RFC 9112 §6, §7.1).
+"""Finding a body in the bytes behind its head, strictly and without I/O (RFC 9112 §6, §7.1).
 
-llhttp reads the heads of requests, not their bodies: it cannot be paused and does not say where in its input a
-message ended, so bytes behind a chunked body would be parsed before the response to it is done. These decoders stop at
-the body's last byte. They keep no input: what was not consumed has to be presented again with more behind it.
+These decoders stop at the body's last byte, so that what stands behind it is nobody's yet. They keep no input: what was
+not consumed has to be presented again with more behind it.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from edge.problem import Refusal
+from .errors import MalformedMessage
 
 __all__ = ["ChunkedDecoder", "LengthDecoder"]
 
@@ -24,10 +23,6 @@ class _State(Enum):
     DATA_END = "data end"
     TRAILERS = "trailers"
     DONE = "done"
-
-
-def _malformed(detail: str) -> Refusal:
-    return Refusal(400, "bad_chunk", detail)
 
 
 class LengthDecoder:
@@ -70,7 +65,7 @@ class ChunkedDecoder:
     def decode(self, data: bytes, at: int) -> tuple[bytes, int]:
         """Decode `data` from position `at` on; return the content found and the position reached.
 
-        Raises Refusal (400, 431) for what is not a chunked body.
+        Raises MalformedMessage for what is not a chunked body.
         """
         pieces: list[bytes] = []
         while True:
@@ -110,17 +105,17 @@ class ChunkedDecoder:
             return True
         if b"\r\n".startswith(end):
             return False
-        raise _malformed("A chunk is longer than its size.")
+        raise MalformedMessage("a chunk is longer than its size")
 
     def _read_size(self, data: bytes, at: int) -> int:
         end = data.find(b"\r\n", at, at + _MAX_SIZE_LINE)
         if end < 0:
             if len(data) - at >= _MAX_SIZE_LINE or data.find(b"\n", at) >= 0:
-                raise _malformed("A chunk has no size.")
+                raise MalformedMessage("a chunk without a chunk size")
             return -1
         match = _SIZE_LINE.fullmatch(data, at, end)
         if match is None:
-            raise _malformed("A chunk has no valid size.")
+            raise MalformedMessage("a chunk without a valid chunk size")
         self._left = int(match[1], 16)
         self._state = _State.DATA if self._left else _State.TRAILERS
         return end + 2
@@ -132,7 +127,7 @@ class ChunkedDecoder:
         end = data.find(b"\r\n\r\n", at, at + self._max_trailers)
         if end < 0:
             if len(data) - at >= self._max_trailers:
-                raise Refusal(431, "trailers_too_large", "The trailer section is too large.")
+                raise MalformedMessage("the trailer section is too large", too_large=True)
             return -1
         self.trailers = data[at : end + 4]
         self._state = _State.DONE
