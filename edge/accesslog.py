@@ -14,11 +14,10 @@ import threading
 import time
 from json.encoder import encode_basestring_ascii as quote
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .exchange import Exchange
-    from .gateway import RefusedRequest
+from .message import Request
+from .registry import Instance
 
 __all__ = ["AccessLog"]
 
@@ -28,6 +27,28 @@ MAX_WAITING = 16 * 1024 * 1024
 """Bytes waiting for the writing thread."""
 CLOSE_TIMEOUT = 2.0
 """Seconds in which what is left is written at the end."""
+
+
+class Entry(Protocol):
+    """What a line says: a finished exchange, or a request that went no further than the ingress."""
+
+    request: Request
+    request_id: bytes
+    status: int
+    error: str
+    """Why it went wrong; empty when it did not."""
+    bytes_in: int
+    bytes_out: int
+    retries: int
+    service_name: str
+
+    @property
+    def instance(self) -> Instance | None:
+        """Who answered."""
+
+    @property
+    def upstream_time(self) -> float | None:
+        """Seconds that the instance took to begin its answer."""
 
 
 class AccessLog:
@@ -56,7 +77,7 @@ class AccessLog:
         self._writer = threading.Thread(target=self._write_batches, name="access-log", daemon=True)
         self._writer.start()
 
-    def log(self, exchange: Exchange | RefusedRequest, duration: float) -> None:
+    def log(self, exchange: Entry, duration: float) -> None:
         """Log a finished exchange, or a refused request, that took `duration` seconds at the edge."""
         if not self._lines:
             self._loop.call_later(FLUSH_INTERVAL, self._flush)
@@ -111,25 +132,43 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-def _json_line(exchange: Exchange | RefusedRequest, duration: float) -> str:
+_quoted: dict[bytes | str, str] = {}
+MAX_QUOTED = 4096
+"""Texts that are kept as JSON, since most lines are much like the last."""
+MAX_QUOTED_SIZE = 128
+
+
+def _quote(text: bytes | str) -> str:
+    """Return a text as JSON."""
+    found = _quoted.get(text)
+    if found is None:
+        found = quote(text if isinstance(text, str) else _text(text))
+        if len(text) <= MAX_QUOTED_SIZE:
+            if len(_quoted) >= MAX_QUOTED:
+                _quoted.clear()
+            _quoted[text] = found
+    return found
+
+
+def _json_line(exchange: Entry, duration: float) -> str:
     request = exchange.request
     instance = exchange.instance
     upstream = exchange.upstream_time
+    upstream_ms = "null" if upstream is None else f"{upstream * 1000:.2f}"
+    service = _quote(exchange.service_name) if exchange.service_name else "null"
+    agent = _quote(instance.agent.agent_id) if instance is not None else "null"
     error = f',"error":{quote(exchange.error)}' if exchange.error else ""
     return (
-        f'{{"event":"request","time":"{_now()}","method":{quote(_text(request.method))},'
-        f'"host":{quote(_text(request.authority))},"path":{quote(_text(request.path))},'
+        f'{{"event":"request","time":"{_now()}","method":{_quote(request.method)},'
+        f'"host":{_quote(request.authority)},"path":{_quote(request.path)},'
         f'"status":{exchange.status},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
-        f'"duration_ms":{duration * 1000:.2f},'
-        f'"upstream_ms":{"null" if upstream is None else format(upstream * 1000, ".2f")},'
-        f'"service":{quote(exchange.service_name) if exchange.service_name else "null"},'
-        f'"instance":{quote(instance.agent.agent_id) if instance is not None else "null"},'
-        f'"client":{quote(request.peer)},"protocol":"HTTP/{request.version}",'
+        f'"duration_ms":{duration * 1000:.2f},"upstream_ms":{upstream_ms},"service":{service},"instance":{agent},'
+        f'"client":{_quote(request.peer)},"protocol":"HTTP/{request.version}",'
         f'"retries":{exchange.retries},"request_id":"{exchange.request_id.decode()}"{error}}}\n'
     )
 
 
-def _human_line(exchange: Exchange | RefusedRequest, duration: float) -> str:
+def _human_line(exchange: Entry, duration: float) -> str:
     request = exchange.request
     instance = exchange.instance
     to = f"{exchange.service_name}@{instance.agent.agent_id}" if instance is not None else "-"

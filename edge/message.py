@@ -16,7 +16,7 @@ from h2s.engine.session import Fields
 __all__ = ["Downstream", "Gateway", "Inbound", "Request"]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class Request:
     """A public request's head, free of what belongs to its connection. Bytes stay as they came."""
 
@@ -42,12 +42,39 @@ class Request:
     end_stream: bool
     """No body follows."""
 
+    def __init__(
+        self,
+        *,
+        method: bytes,
+        scheme: bytes,
+        authority: bytes,
+        path: bytes,
+        fields: Fields,
+        upgrade: bytes | None,
+        version: str,
+        peer: str,
+        started: float,
+        end_stream: bool,
+    ) -> None:
+        # Written out, since one is made for each request and a dataclass's own constructor cannot be compiled.
+        self.method = method
+        self.scheme = scheme
+        self.authority = authority
+        self.path = path
+        self.fields = fields
+        self.upgrade = upgrade
+        self.version = version
+        self.peer = peer
+        self.started = started
+        self.end_stream = end_stream
+
 
 class Downstream(Protocol):
     """The client's side of one exchange. Nothing may be called after `abort` or after the response's end."""
 
-    write_ahead: int
-    """Bytes that wait for the client already when `send_data` first returns False."""
+    @property
+    def write_ahead(self) -> int:
+        """Bytes that wait for the client already when `send_data` first returns False."""
 
     def send_informational(self, status: int, fields: Fields) -> None:
         """Send a 1xx head other than 101 (dropped for HTTP/1.0 clients)."""

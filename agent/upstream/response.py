@@ -49,7 +49,7 @@ _DROPPED = HOP_BY_HOP | {b"te"}
 """Fields that end at the agent; `te` speaks of requests."""
 
 
-# Events are made once or twice for each response: their constructors are written out, which is faster than dataclasses'.
+# Events are made once or twice for each response: their constructors are written out, to be compiled.
 
 
 @dataclass(slots=True, init=False)
@@ -191,9 +191,9 @@ class ResponseReader:
 
     def _skip_empty_lines(self, data: bytes, at: int) -> int:
         """Skip empty lines in front of a head; they may belong to what came before on this connection."""
-        while data.startswith(b"\r\n", at):
+        while data.startswith((b"\r\n", b"\n"), at):
             self._surplus = True
-            at += 2
+            at = data.find(b"\n", at) + 1
         return at
 
     def _find_head(self, data: bytes, at: int) -> int:

@@ -317,6 +317,7 @@ class Http1Connection(Wire, asyncio.Protocol):
         if self._reading is Reading.TUNNEL:
             return self._settle_tunnel()
         self._exchange = None
+        del exchange.inbound  # the two name each other: nothing is left for the garbage collector
         self._paused = False
         if exchange.close:
             self._linger()

@@ -6,7 +6,7 @@ the account of a response's length: what does not come out even is cut, which th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.message import Inbound
 from h2s.engine.session import Fields
@@ -35,9 +35,11 @@ class Http1Exchange:
         "inbound",
         "waiting",
     )
+    __deletable__ = ("inbound",)
 
     inbound: Inbound
-    write_ahead = 64 * 1024
+    """Who takes the request; gone once the response has ended."""
+    write_ahead: Final = 64 * 1024
     """What an asyncio transport buffers before it pauses its writer."""
 
     def __init__(self, connection: Http1Connection, head: RequestHead) -> None:

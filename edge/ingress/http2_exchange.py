@@ -11,7 +11,7 @@ an upgraded connection, on which something has to move either way now and then.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.message import Inbound
 from edge.problem import Refusal, problem
@@ -61,7 +61,7 @@ class Http2Exchange:
     )
 
     inbound: Inbound
-    write_ahead = 64 * 1024
+    write_ahead: Final = 64 * 1024
     """What the session queues for a stream before it pauses its writer."""
 
     def __init__(self, owner: Http2Connection, stream_id: int, *, request_done: bool) -> None:
