@@ -208,6 +208,9 @@ class ResponseReader:
         start = data[at : at + len(_PREFIX)]
         if not _PREFIX.startswith(start) and start != b"\r":
             raise UpstreamInvalid("not an HTTP/1.1 response: Expected HTTP/")
+        new = at + self._scanned
+        if data.count(b"\n", new) != data.count(b"\r\n", max(new - 1, at)):
+            raise UpstreamInvalid("a line of the head does not end in CRLF")
         self._scanned = size
         return -1
 
@@ -256,7 +259,7 @@ class ResponseReader:
                 if length is not None:
                     raise UpstreamInvalid("content-length: Duplicate Content-Length")
                 if not value.isdigit() or len(value) > 18:
-                    raise UpstreamInvalid("content-length: not a length")
+                    raise UpstreamInvalid("content-length: Content-Length has to be one number")
                 length = value
             elif name == b"transfer-encoding":
                 if chunked or value.lower() != b"chunked":

@@ -206,7 +206,10 @@ def _set_framing(request: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
             raise Refusal(
                 400, "bad_framing", "Transfer-Encoding goes with neither Content-Length nor HTTP/1.0."
             )
-        if len(codings) != 1 or codings[0].lower() != b"chunked":
+        *others, last = [coding.strip(b" \t") for coding in b",".join(codings).lower().split(b",")]
+        if last != b"chunked" or b"chunked" in others:
+            raise Refusal(400, "bad_framing", "Transfer-Encoding has to end in chunked, and once.")
+        if others:
             raise Refusal(501, "transfer_coding", "The only transfer coding understood here is chunked.")
         request.chunked = True
     elif lengths is not None:

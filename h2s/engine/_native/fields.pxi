@@ -155,6 +155,7 @@ cdef struct Section:
     uint8_t pseudo  # bits of the pseudo-fields there are
     PyObject *values[6]  # theirs, borrowed from the list of fields
     PyObject *host
+    bint two_hosts
     bint has_length
     uint64_t length
 
@@ -209,8 +210,7 @@ cdef int check_special(uint8_t kind, bytes value, Section *section) except -1:
     if kind == CONNECTION_SPECIFIC or (kind == TE and value != b"trailers"):
         section.bad = True
     elif kind == HOST:
-        if section.host != NULL:
-            section.bad = True
+        section.two_hosts |= section.host != NULL
         section.host = <PyObject *>value
     elif kind == CONTENT_LENGTH:
         if len(value) > 18 or not is_made_of(value, IN_NUMBER):
@@ -259,8 +259,10 @@ cdef inline bint is_scheme(bytes scheme):
 
 
 cdef bint is_target_authority(Section *section) except -1:
-    """Say whether :authority may stand, and host says the same."""
+    """Say whether :authority may stand, and host says the same; in a response host means nothing."""
     cdef bytes authority
+    if section.two_hosts:
+        return False
     if not has(section, AUTHORITY):
         return True
     authority = <bytes>section.values[AUTHORITY]

@@ -122,6 +122,22 @@ def test_answer_to_head_has_a_length_and_no_body(pair: Pair) -> None:
     assert pair.pump()[0] == [Head(stream_id, answer, True)]
 
 
+def test_host_means_nothing_in_a_response(pair: Pair) -> None:
+    hosts = [(b"host", b"a"), (b"host", b"b")]
+    stream_id = pair.request(GET, end_stream=True)
+    pair.server.send_head(stream_id, [*OK, *hosts], end_stream=False)
+    pair.server.send_trailers(stream_id, hosts)
+    assert pair.pump()[0] == [Head(stream_id, [*OK, *hosts], False), Trailers(stream_id, hosts)]
+
+
+@pytest.mark.parametrize("fields", [GET, [field for field in GET if field[0] != b":authority"]])
+def test_a_request_names_one_host(pair: Pair, fields: list[tuple[bytes, bytes]]) -> None:
+    pair.client.open([*fields, (b"host", b"a.example"), (b"host", b"a.example")], end_stream=True)
+    [reset] = pair.pump()[0]
+    assert isinstance(reset, Reset)
+    assert reset.code == ErrorCode.PROTOCOL_ERROR
+
+
 @pytest.mark.parametrize("status", [b"204", b"304"])
 @pytest.mark.parametrize("end_in_head", [True, False])
 def test_statuses_without_content_may_name_a_length(pair: Pair, status: bytes, end_in_head: bool) -> None:
