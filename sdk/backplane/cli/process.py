@@ -61,6 +61,8 @@ def _keep_large_blocks_apart() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+
+
 def _collect_seldom() -> None:
     """Let the garbage collector look at what is new only, and less often: requests leave it nothing to find."""
     gc.freeze()
