@@ -1,18 +1,50 @@
-"""The management API of one edge: a FastAPI app over what the control process knows."""
+"""The management API of one edge: a FastAPI app over what the control process knows.
+
+Everything is closed but what is listed in `OPEN`: see `app.management.entrance`.
+"""
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 
-from fastapi import FastAPI, Response, status
+from fastapi import APIRouter, FastAPI, Response, status
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from . import resources
+from .documentation import OPEN_PAGES, add_documentation
+from .management.access import VIEWER
+from .management.answers import problems
+from .management.attempts import Attempts
+from .management.context import Management
+from .management.entrance import Entrance
+from .management.handlers import add_handlers
+from .management.problem import Problem
 from .metrics import EdgeMetrics
-from .state import EdgeState
 
 __all__ = ["create_api"]
+
+OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
+"""What needs no token, beside the pages of the documentation."""
+TAGS = [
+    {"name": "routes", "description": "Which requests go to which instances."},
+    {"name": "policies", "description": "Named bundles of rules that routes use."},
+    {"name": "live", "description": "What is connected now: services, instances, tunnels, edges."},
+    {"name": "tokens", "description": "Who may register agents, and who may use this API."},
+    {"name": "events", "description": "What was changed, by whom; and what happens now."},
+    {"name": "config", "description": "The whole configuration as one document."},
+    {"name": "probes", "description": "For load balancers and monitoring."},
+]
+DESCRIPTION = """
+The management API of a Backplane edge. Every request but those to the probes needs a token:
+press *Authorize* and paste the content of the file `admin-token` in the edge's data directory.
+
+Errors are `application/problem+json` with a stable `code`, the fields that are wrong, a hint and a request id.
+Lists come in pages: `{"items": [...], "next_cursor": null}`. A resource's `ETag` goes into `If-Match`, so that
+nobody overwrites what they have not seen.
+"""
 
 
 class Health(BaseModel):
@@ -29,27 +61,52 @@ class Readiness(Health):
     tunnels: int
 
 
-def create_api(state: EdgeState) -> FastAPI:
-    """Build the app. It reads `state` at each request and keeps nothing itself."""
+def create_api(management: Management, *, open_metrics: bool = False) -> FastAPI:
+    """Build the app. It reads what `management` has at each request and keeps nothing itself."""
     api = FastAPI(
         title="Backplane edge",
         summary="Management API of one edge.",
+        description=DESCRIPTION,
         version=version("backplane-server"),
         docs_url=None,
         redoc_url=None,
+        openapi_tags=TAGS,
+        redirect_slashes=False,
     )
+    api.state.management = management
+    add_handlers(api)
+    for router in (*resources.routers(), _probes(management, open_metrics=open_metrics)):
+        api.include_router(router)
+    add_documentation(api)
+    api.openapi = lambda: _document(api)  # type: ignore[method-assign]
+    opened = OPEN | OPEN_PAGES | ({"/metrics"} if open_metrics else set())
+    api.add_middleware(
+        Entrance,
+        credentials=management.credentials,
+        is_open=opened.__contains__,
+        attempts=Attempts(),
+        bodies=resources.LARGE_BODIES,
+    )
+    return api
+
+
+def _probes(management: Management, *, open_metrics: bool) -> APIRouter:
+    router = APIRouter(tags=["probes"])
+    state = management.state
     metrics = EdgeMetrics(state)
 
-    @api.get("/healthz", tags=["probes"], summary="Is the process alive?")
+    @router.get("/healthz", summary="Is the process alive?")
     async def healthz() -> Health:
         """Answer 200 as long as the process runs."""
         return Health(status="ok")
 
-    @api.get(
+    @router.get(
         "/readyz",
-        tags=["probes"],
         summary="Are new requests welcome?",
-        responses={503: {"model": Readiness, "description": "Starting or stopping: send traffic elsewhere."}},
+        responses={
+            200: {"model": Readiness},
+            503: {"model": Readiness, "description": "Starting or stopping: send traffic elsewhere."},
+        },
     )
     async def readyz() -> JSONResponse:
         """Answer 200 while the edge accepts requests, 503 before that and when it drains."""
@@ -61,15 +118,37 @@ def create_api(state: EdgeState) -> FastAPI:
         code = status.HTTP_200_OK if state.serving else status.HTTP_503_SERVICE_UNAVAILABLE
         return JSONResponse(readiness.model_dump(), status_code=code)
 
-    @api.get(
+    @router.get(
         "/metrics",
-        tags=["probes"],
         summary="Prometheus metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
+        responses=problems()
+        | {200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
+        dependencies=[] if open_metrics else [VIEWER],
     )
     async def prometheus() -> Response:
-        """Answer with every metric of this edge."""
+        """Answer with every metric of this edge. An edge with `--open-metrics` asks for no token."""
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    return api
+    return router
+
+
+def _document(api: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with our problems in the place of FastAPI's."""
+    if api.openapi_schema is None:
+        document = get_openapi(
+            title=api.title,
+            version=api.version,
+            summary=api.summary,
+            description=api.description,
+            routes=api.routes,
+            tags=api.openapi_tags,
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs", {}))
+        schemas[Problem.__name__] = problem
+        api.openapi_schema = document
+    return api.openapi_schema

@@ -10,7 +10,7 @@ from typer import Option
 
 from backplane.cli.exit import CommandError
 
-__all__ = ["edge"]
+__all__ = ["edge", "without_password"]
 
 
 def edge(
@@ -28,6 +28,19 @@ def edge(
             help="CA and tokens; edges of a fleet share it.",
             show_default="the data directory",
         ),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        Option(
+            "--database-url",
+            metavar="URL",
+            help="postgresql://USER@HOST/NAME, for a fleet; the password in a file or variable.",
+            show_default="SQLite in the data directory",
+        ),
+    ] = None,
+    database_password_file: Annotated[
+        Path | None,
+        Option("--database-password-file", metavar="PATH", help="A file with the database's password."),
     ] = None,
     public: Annotated[
         str | None,
@@ -47,6 +60,10 @@ def edge(
             help="Where the management API answers.",
             show_default="127.0.0.1:7000",
         ),
+    ] = None,
+    open_metrics: Annotated[
+        bool | None,
+        Option("--open-metrics", help="Answer /metrics without a token.", show_default=False),
     ] = None,
     advertise: Annotated[
         str | None,
@@ -182,6 +199,9 @@ def edge(
         flags={
             "data_dir": data_dir,
             "identity_dir": identity_dir,
+            "database_url": without_password(database_url),
+            "database_password_file": database_password_file,
+            "open_metrics": open_metrics,
             "public": public,
             "tunnel": tunnel,
             "api": api,
@@ -210,3 +230,22 @@ def edge(
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is not installed: an edge needs backplane-server[edge]") from error
     raise typer.Exit(run(settings))
+
+
+def without_password(url: str | None) -> str | None:
+    """Return a URL from the command line. Raises CommandError if it shows a password to everybody on the machine."""
+    from urllib.parse import urlsplit
+
+    from backplane.cli.exit import ExitCode
+
+    try:
+        shown = url is not None and urlsplit(url).password is not None
+    except ValueError:
+        shown = False
+    if shown:
+        raise CommandError(
+            "flag --database-url: a password on the command line can be seen by everybody on this machine: give it"
+            " with --database-password-file, or the whole URL in BACKPLANE_DATABASE_URL or the config file",
+            ExitCode.USAGE,
+        )
+    return url

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from backplane.cli.address import Address, AddressSetting
 from backplane.cli.logs import LogFormat, LogLevel
 
+from .database_url import DatabaseUrl
 from .limits import PublicLimits, TunnelLimits
 
 __all__ = ["EdgeSettings"]
@@ -47,6 +48,10 @@ class EdgeSettings(PublicLimits, TunnelLimits):
 
     data_dir: Path = Path("edge-data")
     """What belongs to this edge alone; no other edge may use it."""
+    database_url: str | None = Field(default=None, repr=False)
+    """postgresql://...; None: SQLite in the data directory."""
+    database_password_file: Path | None = None
+    """A file with the password for it."""
     identity_dir: Path | None = None
     """CA and tokens, which edges of a fleet share; None: in the data directory."""
     public: AddressSetting = Address("127.0.0.1", 8080)
@@ -55,6 +60,8 @@ class EdgeSettings(PublicLimits, TunnelLimits):
     """Where agents dial in."""
     api: AddressSetting = Address("127.0.0.1", 7000)
     """Where the management API answers."""
+    open_metrics: bool = False
+    """Whether /metrics is answered without a token."""
     advertise: Annotated[AddressSetting | None, AfterValidator(_dialable)] = None
     """Where agents reach the tunnel address from outside; None: as it is bound."""
     domain: Annotated[str, AfterValidator(_domain)] = "localhost"
@@ -83,9 +90,29 @@ class EdgeSettings(PublicLimits, TunnelLimits):
         """The directory with CA and tokens."""
         return self.identity_dir or self.data_dir
 
+    @property
+    def database(self) -> DatabaseUrl:
+        """Where the configuration is kept."""
+        if self.database_url is None:
+            return DatabaseUrl.sqlite(self.data_dir)
+        password = None
+        if self.database_password_file is not None:
+            password = self.database_password_file.read_text("utf-8").strip()
+        return DatabaseUrl.parse(self.database_url, password=password)
+
     def advertised(self, bound: Address) -> Address:
         """Return what agents are to dial, given the address that the tunnel listener got."""
         return self.advertise or bound
+
+    @model_validator(mode="after")
+    def _database_can_be_read(self) -> Self:
+        try:
+            _ = self.database
+        except OSError as error:
+            raise ValueError(
+                f"database_password_file {self.database_password_file}: {error.strerror or error}"
+            ) from None
+        return self
 
     @model_validator(mode="after")
     def _agents_can_dial(self) -> Self:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,17 +23,18 @@ from backplane.cli.logs import is_human
 from backplane.cli.process import run_until_stopped
 from edge.ingress import public_ssl_context
 from edge.plane import CannotListen, DataPlane, PlaneSettings
-from edge.port import DrainPlane, RenewCertificate, local_ports
-from edge.snapshot import JoinGrant, Snapshot
+from edge.port import Configure, DrainPlane, PortMessage, RenewCertificate, local_ports
 from h2s.engine import engine_hint
 from h2s.errors import EngineUnavailable
 from h2s.liveness import LivenessTimes
-from h2s.messages import ConfigVersion, EdgeAddress
 from h2s.tunnel import edge_ssl_context
 
 from .api import create_api
 from .config import EdgeSettings
+from .config_cache import ConfigCache
 from .identity import DataDirectory, DirectoryLocked, Identity, IdentityError, agent_command_line
+from .manager import Manager
+from .planes import whole_in_parts
 from .renewal import keep_certificate
 from .state import EdgeState
 
@@ -83,30 +84,6 @@ def _access_log(settings: EdgeSettings) -> Iterator[int | None]:
             os.close(fd)
 
 
-def compile_snapshot(settings: EdgeSettings, identity: Identity, advertise: Address | None) -> Snapshot:
-    """Compile what the data plane serves from."""
-    edges = (EdgeAddress(edge_id=identity.edge_id, address=str(advertise)),) if advertise else ()
-    return Snapshot(
-        version=ConfigVersion(fleet=identity.edge_id, epoch=1, n=1),
-        edge_id=identity.edge_id,
-        zone=settings.zone,
-        domain=settings.domain,
-        default_service=settings.default_service,
-        edges=edges,
-        grants=tuple(
-            JoinGrant(
-                token_id=record.id,
-                secret_sha256=record.sha256,
-                services=record.services,
-                labels=record.labels,
-                publish=record.publish,
-                expires=record.expires.timestamp() if record.expires else None,
-            )
-            for record in identity.tokens.join
-        ),
-    )
-
-
 async def _serve(
     settings: EdgeSettings,
     data: DataDirectory,
@@ -116,11 +93,20 @@ async def _serve(
 ) -> None:
     state = EdgeState()
     control, port = local_ports()
-    control.receive = state.on_notice
     human = (
         access_log_fd is not None and settings.access_log == "-" and is_human(settings.log_format, sys.stdout)
     )
     api_socket = _bind(settings.api)
+    manager = Manager(settings, identity, state, send=control.send, cache=ConfigCache(data))
+    control.receive = _both(state.on_notice, manager.planes.on_notice)
+    try:
+        await manager.start()
+    except BaseException:
+        api_socket.close()
+        await manager.close()
+        raise
+    start, *rest = whole_in_parts(manager.snapshot())
+    assert isinstance(start, Configure)
     plane = DataPlane(
         PlaneSettings(
             public=(settings.public.host, settings.public.port),
@@ -138,9 +124,11 @@ async def _serve(
             liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
         ),
         port,
-        compile_snapshot(settings, identity, settings.advertise),
+        start.snapshot,
     )
-    api = _ApiServer(create_api(state))
+    for part in rest:
+        control.send(part)
+    api = _ApiServer(create_api(manager.management, open_metrics=settings.open_metrics))
     plane_task = asyncio.create_task(plane.run(), name="data plane")
     api_task = asyncio.create_task(api.serve(sockets=[api_socket]), name="management API")
     certificate_task = asyncio.create_task(
@@ -185,7 +173,18 @@ async def _serve(
         )
         await asyncio.wait((over,))
         api_socket.close()
+        await manager.close()
     log.info("stopped")
+
+
+def _both(
+    first: Callable[[PortMessage], None], second: Callable[[PortMessage], None]
+) -> Callable[[PortMessage], None]:
+    def receive(notice: PortMessage) -> None:
+        first(notice)
+        second(notice)
+
+    return receive
 
 
 class _ApiServer(uvicorn.Server):

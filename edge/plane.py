@@ -240,6 +240,7 @@ class DataPlane:
                 total=instance.total,
                 in_flight=instance.in_flight,
                 tunnels=len(agent.tunnels),
+                publish=instance.publish,
             )
             for agent in self._registry.agents.values()
             for instance in agent.instances.values()

@@ -133,6 +133,8 @@ class InstanceState(BaseModel):
     total: int
     in_flight: int
     tunnels: int
+    publish: bool = False
+    """Whether discovery makes it reachable from outside."""
 
 
 class RegistryState(PortMessage):

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from app.database_url import DatabaseUrl
+
 from .database import Database
 from .errors import DatabaseError, DatabaseUnavailable, SchemaMismatch
-from .url import DatabaseUrl
 
 __all__ = ["Database", "DatabaseError", "DatabaseUnavailable", "DatabaseUrl", "SchemaMismatch"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ import asyncpg
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from app.database_url import DatabaseUrl
+
 from .errors import DatabaseError, DatabaseUnavailable, SchemaMismatch, unavailable
 from .schema import check_schema
-from .url import DatabaseUrl
 
 __all__ = ["Database"]
 
@@ -45,8 +46,12 @@ class Database:
         self._opening = asyncio.Lock()
         self._writing = asyncio.Lock()
 
-    async def open(self, *, upgrade: bool | None = None) -> None:
+    async def open(
+        self, *, upgrade: bool | None = None, look: Callable[[Connection], None] | None = None
+    ) -> None:
         """Connect and check the schema. SQLite is created and upgraded; `upgrade` does the same for PostgreSQL.
+
+        `look` is called with the connection before.
 
         Raises:
             DatabaseUnavailable: it cannot be reached or used now; `read` and `write` try again.
@@ -61,6 +66,8 @@ class Database:
                     async with engine.connect() as connection:
                         allowed = self.url.is_sqlite if upgrade is None else upgrade
                         await connection.execution_options(writes=True)
+                        if look is not None:
+                            await connection.run_sync(look)
                         await connection.run_sync(_check, upgrade=allowed)
                         await connection.commit()
                 except BaseException:

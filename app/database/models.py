@@ -77,8 +77,8 @@ class RouteRow(Base):
 
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     host: Mapped[str] = mapped_column(String(256), index=True)
-    match_key: Mapped[str] = mapped_column(String(64), unique=True)
-    """A hash of what the route matches: no two routes may be alike."""
+    match_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """A hash of what the route matches, if it is enabled: no two may be alike."""
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     version: Mapped[int] = mapped_column(BigInteger)
     created: Mapped[datetime]

@@ -6,7 +6,9 @@ is as it should be.
 
 from __future__ import annotations
 
+import logging
 from importlib.resources import files
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
@@ -25,7 +27,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
     """Return Alembic's configuration for the steps that come with this package."""
     from alembic.config import Config
 
-    config = Config()
+    config = Config(stdout=StringIO())  # what it prints is for its own command
     config.set_main_option("script_location", str(files("migrations")))
     config.attributes["connection"] = connection
     return config
@@ -67,6 +69,7 @@ def upgrade_schema(connection: Connection) -> None:
     """Run the steps that are missing, in the connection's transaction."""
     from alembic import command
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     command.upgrade(alembic_config(connection), "head")
 
 

@@ -12,7 +12,7 @@ error: somebody has to know about it. The two token files are for people and may
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,6 +62,17 @@ class Identity:
     tokens: Tokens
     created: bool
     """Whether the identity directory got a new authority at this call."""
+    shared: PrivateDirectory
+    """The directory with CA and tokens."""
+
+    def forget(self, token_ids: Collection[str]) -> None:
+        """Take revoked tokens out of `tokens.json`. Raises IdentityError."""
+        if not self.tokens.has_any(token_ids):
+            return
+        with self.shared.creation_lock():
+            tokens = _load(self.shared, "tokens.json", _parser(Tokens))
+            if tokens is not None and tokens.has_any(token_ids):
+                _write_record(self.shared, "tokens.json", tokens.without(token_ids))
 
     @classmethod
     def load_or_create(
@@ -92,6 +103,7 @@ class Identity:
             admin_token=_existing(shared.file("admin-token")),
             tokens=tokens,
             created=created,
+            shared=shared,
         )
 
     def renew(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,6 +72,22 @@ class Tokens(_Record):
 
     join: tuple[TokenRecord, ...] = ()
     admin: tuple[AdminRecord, ...] = ()
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all tokens."""
+        return frozenset([*(record.id for record in self.join), *(record.id for record in self.admin)])
+
+    def has_any(self, ids: Collection[str]) -> bool:
+        """Whether a token of these ids is among them."""
+        return not self.ids.isdisjoint(ids)
+
+    def without(self, ids: Collection[str]) -> Tokens:
+        """Return the tokens of other ids."""
+        return Tokens(
+            join=tuple(record for record in self.join if record.id not in ids),
+            admin=tuple(record for record in self.admin if record.id not in ids),
+        )
 
 
 class EdgeRecord(_Record):

@@ -99,7 +99,7 @@ def upgrade() -> None:
         "routes",
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("host", sa.String(length=256), nullable=False),
-        sa.Column("match_key", sa.String(length=64), nullable=False),
+        sa.Column("match_key", sa.String(length=64), nullable=True),
         sa.Column("spec", sa.JSON(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),

@@ -6,14 +6,17 @@ where CI=true promises that they are there.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app.database import DatabaseUrl
+from app.database import Database, DatabaseUrl
 
+from .console import Console
 from .postgres import PostgresServer, find_postgres
 
 
@@ -36,3 +39,52 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseUrl:
         return DatabaseUrl.sqlite(tmp_path)
     server: PostgresServer = request.getfixturevalue("postgres")
     return DatabaseUrl.parse(server.create())
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database with its schema, to be copied."""
+    url = DatabaseUrl.sqlite(tmp_path_factory.mktemp("migrated"))
+    asyncio.run(_migrate(url))
+    assert url.path is not None
+    return url.path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresServer) -> str:
+    """The name of a PostgreSQL database with its schema, to be copied."""
+    url = postgres.create()
+    asyncio.run(_migrate(DatabaseUrl.parse(url)))
+    return url.rpartition("/")[2]
+
+
+async def _migrate(url: DatabaseUrl) -> None:
+    database = Database(url)
+    await database.open(upgrade=True)
+    await database.close()
+
+
+def _copied(migrated: Path, folder: Path) -> DatabaseUrl:
+    url = DatabaseUrl.sqlite(folder)
+    assert url.path is not None
+    shutil.copy(migrated, url.path)
+    return url
+
+
+@pytest.fixture
+def console(tmp_path: Path, migrated: Path) -> Iterator[Console]:
+    """The management API on SQLite."""
+    with Console(_copied(migrated, tmp_path)) as console:
+        yield console
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_console(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Console]:
+    """The management API on either database."""
+    if request.param == "sqlite":
+        url = _copied(request.getfixturevalue("migrated"), tmp_path)
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = DatabaseUrl.parse(server.create(template=request.getfixturevalue("migrated_postgres")))
+    with Console(url) as console:
+        yield console

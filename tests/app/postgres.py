@@ -97,10 +97,10 @@ class PostgresServer:
         """Return a database's URL."""
         return f"postgresql://tester@127.0.0.1:{self.port}/{database}"
 
-    def create(self) -> str:
-        """Make an empty database and return its URL."""
+    def create(self, *, template: str = "template0") -> str:
+        """Make a database, empty or a copy of `template`, and return its URL."""
         name = f"t{uuid.uuid4().hex}"
-        asyncio.run(self._execute(f"CREATE DATABASE {name}"))
+        asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
         return self.url(name)
 
     async def _execute(self, statement: str) -> None:

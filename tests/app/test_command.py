@@ -37,7 +37,7 @@ def test_every_setting_but_most_limits_has_a_flag_of_its_name() -> None:
 
 def test_help_shows_the_real_defaults() -> None:
     settings = EdgeSettings()
-    for key in FLAGS - {"identity_dir", "advertise"}:
+    for key in FLAGS - {"identity_dir", "advertise", "database_url"}:
         shown = OPTIONS[key].show_default
         value = getattr(settings, key)
         if value in (None, ""):
@@ -53,3 +53,20 @@ def test_no_option_has_a_default_of_its_own() -> None:
 def test_wrong_setting_is_one_line_and_nothing_is_started(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["edge", "--drain-timeout", "0"]) == 2
     assert capsys.readouterr().err.startswith("error: flag --drain-timeout: 0.0 is not a number above 0")
+
+
+def test_a_database_password_on_the_command_line_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["edge", "--database-url", "postgresql://u:swordfish@h/db"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: flag --database-url: a password on the command line")
+    assert "swordfish" not in said
+
+
+def test_a_wrong_database_url_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKPLANE_DATABASE_URL", "mysql://u:swordfish@h/db")
+    assert run(["edge"]) == 2
+    assert "swordfish" not in capsys.readouterr().err

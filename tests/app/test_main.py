@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -87,6 +88,47 @@ def test_an_address_in_use_is_named(tmp_path: Path, listener: str) -> None:
             run_until(make_settings(tmp_path, **{listener: address}), terminate)
     assert str(caught.value) == f"cannot listen on --{listener} {address}: Address already in use"
     assert caught.value.exit_code is ExitCode.UNAVAILABLE
+
+
+def test_the_api_is_closed_without_a_token_and_knows_the_first_one(tmp_path: Path) -> None:
+    codes = []
+
+    def act(up: dict[str, str]) -> None:
+        token = (tmp_path / "data" / "admin-token").read_text().strip()
+        for headers in ({}, {"Authorization": f"Bearer {token}"}):
+            for path in ("/metrics", "/v1/routes"):
+                codes.append(httpx.get(up["api"] + path, headers=headers, trust_env=False).status_code)
+        terminate(up)
+
+    assert run_until(make_settings(tmp_path), act) == ExitCode.OK
+    assert codes == [401, 401, 200, 200]
+
+
+def test_an_edge_starts_and_serves_without_its_database(tmp_path: Path) -> None:
+    codes = []
+
+    def act(up: dict[str, str]) -> None:
+        token = (tmp_path / "data" / "admin-token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = httpx.get(f"{up['api']}/v1/routes", headers=headers, trust_env=False)
+        codes.append((answer.status_code, answer.json()["code"]))
+        codes.append((httpx.get(f"{up['api']}/readyz", trust_env=False).status_code, ""))
+        codes.append((httpx.get(up["public"], trust_env=False).status_code, ""))
+        terminate(up)
+
+    settings = make_settings(tmp_path, database_url="postgresql://nobody@127.0.0.1:1/none")
+    assert run_until(settings, act) == ExitCode.OK
+    assert codes == [(503, "database_unavailable"), (200, ""), (404, "")]
+
+
+def test_an_edge_does_not_start_on_another_programs_database(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    settings.data_dir.mkdir(mode=0o700)
+    with sqlite3.connect(settings.data_dir / "backplane.sqlite") as database:
+        database.execute("CREATE TABLE somebody_elses (id INTEGER)")
+    database.close()
+    with pytest.raises(CommandError, match="belongs to another program"):
+        run_until(settings, terminate)
 
 
 def test_a_second_signal_ends_an_edge_that_drains(tmp_path: Path) -> None:

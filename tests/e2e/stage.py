@@ -34,6 +34,7 @@ class Edge(Program):
         data_dir: Path,
         addresses: tuple[Address, Address, Address],
         certificate: Certificate | None,
+        open_metrics: bool = True,
     ) -> None:
         self.public, self.tunnel, self.api = addresses
         self.data_dir = data_dir
@@ -42,6 +43,8 @@ class Edge(Program):
         tls = ("--public-cert", certificate.chain, "--public-key", certificate.key) if certificate else ()
         listeners = ("--public", self.public, "--tunnel", self.tunnel, "--api", self.api)
         argv = backplane("edge", "--data-dir", data_dir, *listeners, *tls, *options)
+        if open_metrics:
+            argv.append("--open-metrics")
         super().__init__(name, argv, folder=folder)
 
     def wait_ready(self) -> None:
@@ -130,6 +133,7 @@ class Stage:
         data_dir: Path | None = None,
         addresses: tuple[Address, Address, Address] | None = None,
         certificate: Certificate | None = None,
+        open_metrics: bool = True,
     ) -> Edge:
         """Start an edge, by default on free addresses and with a data directory of its own."""
         edge = Edge(
@@ -139,6 +143,7 @@ class Stage:
             data_dir=data_dir or self.folder / f"{name}-data",
             addresses=addresses or (free_address(), free_address(), free_address()),
             certificate=certificate,
+            open_metrics=open_metrics,
         )
         return self.keep(edge)
 

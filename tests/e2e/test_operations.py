@@ -53,6 +53,7 @@ def test_the_first_start_makes_a_private_data_directory(stage: Stage) -> None:
 
 def test_the_first_start_prints_the_agents_command(stage: Stage) -> None:
     edge = stage.edge()
+    edge.wait_until(lambda: "backplane agent" in edge.stdout + edge.stderr, "the command is printed")
     [line] = [line for line in (edge.stdout + edge.stderr).splitlines() if "backplane agent" in line]
     words = shlex.split(line[line.index("backplane agent") :].rstrip('"},'))
     assert words[words.index("--edge") + 1] == str(edge.tunnel)
@@ -79,8 +80,8 @@ def test_a_second_start_uses_the_same_identity(stage: Stage) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return what is in each file, but for locks, which say who has them."""
-    files = (path for path in folder.iterdir() if path.is_file() and "lock" not in path.name)
+    """Return what is in each file, but for locks, which say who has them, and the database."""
+    files = (path for path in folder.iterdir() if path.is_file() and not re.search("lock|sqlite", path.name))
     return {path.name: path.read_bytes() for path in files}
 
 

@@ -1,9 +1,9 @@
 """The program behind `backplane`: verbs in, one exit code out.
 
-Verbs are plain functions that typer understands. A distribution adds one with an entry point of the group
-`backplane.commands`, whose name is the verb; the module it names should import little, since it is loaded for every
-call, `--help` included. A verb that cannot be loaded stays listed and says why when it is called, so that a broken
-extra never takes the other verbs with it.
+Verbs are plain functions that typer understands, or typer's groups of them. A distribution adds one with an entry
+point of the group `backplane.commands`, whose name is the verb; the module it names should import little, since it is
+loaded for every call, `--help` included. A verb that cannot be loaded stays listed and says why when it is called, so
+that a broken extra never takes the other verbs with it.
 
 Errors meet the user here and nowhere else: `error: ...`, one line, on stderr.
 """
@@ -74,7 +74,11 @@ def _help(context: typer.Context) -> None:
 
 def _add_verb(program: typer.Typer, entry: EntryPoint) -> None:
     try:
-        program.command(name=entry.name)(entry.load())
+        verb = entry.load()
+        if isinstance(verb, typer.Typer):
+            program.add_typer(verb, name=entry.name)
+        else:
+            program.command(name=entry.name)(verb)
     except (ImportError, AttributeError) as error:
         program.command(
             name=entry.name,

@@ -16,10 +16,12 @@ def on(url: DatabaseUrl, act: Callable[[Connection], object]) -> None:
 
     async def main() -> None:
         database = Database(url)
-        await database.open(upgrade=True)
-        async with database.write() as session:
-            await (await session.connection()).run_sync(act)
-        await database.close()
+        try:
+            await database.open(upgrade=True)
+            async with database.write() as session:
+                await (await session.connection()).run_sync(act)
+        finally:
+            await database.close()
 
     asyncio.run(main())
 

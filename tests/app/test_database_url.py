@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.database import DatabaseUrl
+from app.database_url import DatabaseUrl
 
 SECRET = "sword%2Ffish"
 

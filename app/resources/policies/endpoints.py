@@ -1,0 +1,120 @@
+"""`/v1/policies` and `/v1/default_policies`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response, status
+
+from app.management.access import Editor, Viewer
+from app.management.answers import created, ok, problems
+from app.management.context import WorkOf
+from app.management.names import NameInPath
+from app.management.pages import PagingQuery, cursor_of
+from app.management.problem import Invalid
+from app.management.versions import IfMatch, IfNoneMatch, etag
+
+from .schemas import DefaultPolicies, Policy, PolicyInput, PolicyPage, PolicyPatch, PolicyReplacement
+from .service import DefaultPolicyService, PolicyService
+
+__all__ = ["defaults", "router"]
+
+router = APIRouter(prefix="/v1/policies", tags=["policies"])
+defaults = APIRouter(prefix="/v1/default_policies", tags=["policies"])
+
+
+@router.get("", summary="List policies", responses=problems())
+async def list_policies(work: WorkOf, _: Viewer, paging: PagingQuery) -> PolicyPage:
+    """Answer with policies in the order of their names."""
+    service = PolicyService(work)
+    rows, more = await service.list(paging)
+    return PolicyPage(
+        items=[service.view(row) for row in rows], next_cursor=cursor_of(more.name) if more else None
+    )
+
+
+@router.post(
+    "",
+    summary="Create a policy",
+    status_code=status.HTTP_201_CREATED,
+    responses=created(Policy) | problems(409, 413),
+)
+async def create_policy(work: WorkOf, _: Editor, body: PolicyInput, response: Response) -> Policy:
+    """Add a policy. It does nothing until a route uses it."""
+    service = PolicyService(work)
+    row = await service.create(body.spec())
+    response.headers["Location"] = f"/v1/policies/{row.name}"
+    response.headers["ETag"] = etag(row.version)
+    return service.view(row)
+
+
+@router.get("/{name}", summary="Get a policy", responses=ok() | problems(404))
+async def get_policy(work: WorkOf, _: Viewer, name: NameInPath, response: Response) -> Policy:
+    """Answer with a policy and its ETag."""
+    service = PolicyService(work)
+    row = await service.get(name)
+    response.headers["ETag"] = etag(row.version)
+    return service.view(row)
+
+
+@router.put(
+    "/{name}", summary="Create or replace a policy", responses=ok() | created(Policy) | problems(412, 413)
+)
+async def replace_policy(
+    work: WorkOf,
+    _: Editor,
+    name: NameInPath,
+    body: PolicyReplacement,
+    response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> Policy:
+    """Put a policy under its name. Doing it again changes nothing."""
+    if body.name and body.name != name:
+        raise Invalid.of("name", f"the path says {name!r}: a policy's name never changes")
+    service = PolicyService(work)
+    spec = service.validated({**body.model_dump(), "name": name})
+    row, is_new = await service.replace(spec, if_match=if_match, if_none_match=if_none_match)
+    if is_new:
+        response.status_code = status.HTTP_201_CREATED
+        response.headers["Location"] = f"/v1/policies/{row.name}"
+    response.headers["ETag"] = etag(row.version)
+    return service.view(row)
+
+
+@router.patch("/{name}", summary="Change parts of a policy", responses=ok() | problems(404, 412, 413))
+async def patch_policy(
+    work: WorkOf, _: Editor, name: NameInPath, body: PolicyPatch, response: Response, if_match: IfMatch = None
+) -> Policy:
+    """Apply a JSON merge patch: what is not named stays as it is."""
+    service = PolicyService(work)
+    row = await service.patch(name, body.model_dump(exclude_unset=True), if_match=if_match)
+    response.headers["ETag"] = etag(row.version)
+    return service.view(row)
+
+
+@router.delete(
+    "/{name}",
+    summary="Delete a policy",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(404, 409, 412),
+)
+async def delete_policy(work: WorkOf, _: Editor, name: NameInPath, if_match: IfMatch = None) -> None:
+    """Take a policy away that nothing uses."""
+    await PolicyService(work).delete(name, if_match=if_match)
+
+
+@defaults.get("", summary="Get the policies of discovered services", responses=ok() | problems())
+async def get_default_policies(work: WorkOf, _: Viewer, response: Response) -> DefaultPolicies:
+    """Answer with the names of the policies that apply to `<service>.<domain>`."""
+    policies, version = await DefaultPolicyService(work).get()
+    response.headers["ETag"] = etag(version)
+    return DefaultPolicies(policies=policies)
+
+
+@defaults.put("", summary="Set the policies of discovered services", responses=ok() | problems(412, 413))
+async def replace_default_policies(
+    work: WorkOf, _: Editor, body: DefaultPolicies, response: Response, if_match: IfMatch = None
+) -> DefaultPolicies:
+    """Say which policies apply to `<service>.<domain>`, in this order."""
+    policies, version = await DefaultPolicyService(work).replace(body.policies, if_match=if_match)
+    response.headers["ETag"] = etag(version)
+    return DefaultPolicies(policies=policies)

@@ -1,0 +1,143 @@
+"""The management API as a client sees it, on a database of its own, without a network and without data planes."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from app.api import create_api
+from app.database import Database, DatabaseUrl
+from app.identity.records import hash_admin_token
+from app.management.context import Management
+from app.management.credentials import ApiCredential, Credentials, Role
+from app.state import EdgeState
+from edge.explain import Explanation, Question
+from edge.port import InstanceState, RegistryState
+
+__all__ = ["TOKENS", "Console", "FeedFake", "PlanesFake", "instance"]
+
+TOKENS = {role: f"token-of-a-{role}" for role in Role}
+
+
+class FeedFake:
+    """Hears which versions were made."""
+
+    def __init__(self) -> None:
+        self.versions: list[int] = []
+
+    async def advance(self, n: int) -> None:
+        """Take note."""
+        self.versions.append(n)
+
+
+class PlanesFake:
+    """Explains every request in the same way."""
+
+    async def explain(self, question: Question) -> Explanation:
+        """Say that a route of the host's name serves it."""
+        return Explanation(route=question.host, why=("because",))
+
+
+def instance(service: str = "web", **changes: Any) -> InstanceState:
+    """Make an instance that is healthy."""
+    values: dict[str, Any] = {
+        "service": service,
+        "agent_id": f"{service}-1",
+        "zone": "",
+        "labels": {},
+        "healthy": 1,
+        "total": 1,
+        "in_flight": 0,
+        "tunnels": 2,
+        "publish": True,
+    }
+    return InstanceState(**(values | changes))
+
+
+class Console:
+    """Sends requests; each is a turn of an event loop of its own."""
+
+    def __init__(self, url: DatabaseUrl, *, open_metrics: bool = False) -> None:
+        self.feed = FeedFake()
+        self.planes = PlanesFake()
+        self.state = EdgeState()
+        self.credentials = Credentials()
+        self.credentials.replace(
+            ApiCredential(id=f"{role}-1", sha256=hash_admin_token(text), role=role)
+            for role, text in TOKENS.items()
+        )
+        self._runner = asyncio.Runner()
+        self._url = url
+        self._open_metrics = open_metrics
+
+    def __enter__(self) -> Self:
+        self._runner.run(self._open())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._runner.run(self._close())
+        self._runner.close()
+
+    async def _open(self) -> None:
+        self.database = Database(self._url)
+        await self.database.open(upgrade=True)
+        self.management = Management(
+            database=self.database,
+            credentials=self.credentials,
+            state=self.state,
+            feed=self.feed,
+            planes=self.planes,
+            edge_id="edge-1",
+            domain="localhost",
+        )
+        self.app = create_api(self.management, open_metrics=self._open_metrics)
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://api")
+
+    async def _close(self) -> None:
+        await self.client.aclose()
+        await self.database.close()
+
+    def connect(self, *instances: InstanceState) -> None:
+        """Let these instances be the ones there are."""
+        self.state.on_notice(RegistryState(instances=instances, tunnels=len(instances)))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        role: Role | None = Role.ADMIN,
+        headers: dict[str, str] | None = None,
+        **options: Any,
+    ) -> httpx.Response:
+        """Send a request with the token of a role, or without one."""
+        sent = dict(headers or {})
+        if role is not None:
+            sent.setdefault("Authorization", f"Bearer {TOKENS[role]}")
+        return self._runner.run(self.client.request(method, path, headers=sent, **options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """GET."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, json: Any, **options: Any) -> httpx.Response:
+        """POST JSON."""
+        return self.request("POST", path, json=json, **options)
+
+    def put(self, path: str, json: Any, **options: Any) -> httpx.Response:
+        """PUT JSON."""
+        return self.request("PUT", path, json=json, **options)
+
+    def patch(self, path: str, json: Any, **options: Any) -> httpx.Response:
+        """PATCH JSON."""
+        return self.request("PATCH", path, json=json, **options)
+
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        """DELETE."""
+        return self.request("DELETE", path, **options)
