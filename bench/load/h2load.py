@@ -84,7 +84,14 @@ class Saturating:
 @contextmanager
 def saturating(target: Target, *, clients: int, streams: int, seconds: float) -> Iterator[Saturating]:
     """Request over and over, with some requests at a time on each connection, for `seconds` at the least."""
-    options = ["--clients", clients, "--max-concurrent-streams", streams, "--duration", f"{seconds:.0f}s"]
+    options = [
+        "--clients",
+        clients,
+        "--max-concurrent-streams",
+        streams,
+        "--duration",
+        f"{seconds * 1e3:.0f}ms",
+    ]
     with tempfile.TemporaryDirectory(prefix="backplane-h2load-") as folder:
         log = Path(folder, "log")
         command = command_line(options, log, target)

@@ -28,6 +28,11 @@ class Pace:
         return 2 if self.quick else 3
 
     @property
+    def brief(self) -> float:
+        """Seconds of a load of which there are many."""
+        return 2
+
+    @property
     def warm_up(self) -> float:
         """Seconds of the same load before it."""
         return 1

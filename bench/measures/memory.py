@@ -59,7 +59,7 @@ class Memory:
     title = "Peak memory under 64 downloads of 100 MB to slow clients"
     figures = ("edge peak MiB", "agent peak MiB", "MB passed")
     plotted = ("edge peak MiB", "agent peak MiB")
-    rounds = 3
+    rounds = 2
 
     def missing(self) -> str | None:
         """Nothing else is needed."""

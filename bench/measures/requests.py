@@ -51,7 +51,6 @@ SMALL_HTTP2 = Requests(
     "h2load",
     rounds=100,
     cases=[
-        Saturation("1 connection", 1, http2=True),
         Saturation("1 connection, 32 streams", 1, http2=True, streams=32),
         Saturation("32 connections", 32, http2=True),
         Saturation("256 connections", 256, http2=True),
@@ -61,22 +60,22 @@ SIZES = Requests(
     "sizes",
     "Larger bodies over HTTP/1.1, 32 connections, saturation",
     "wrk",
-    rounds=3,
+    rounds=2,
     cases=[
-        Saturation("GET 10 KB", 32, body="10k"),
-        Saturation("PUT 10 KB", 32, body="10k", upload=True),
-        Saturation("GET 1 MB", 32, body="1m"),
-        Saturation("PUT 1 MB", 32, body="1m", upload=True),
+        Saturation("GET 10 KB", 32, body="10k", brief=True),
+        Saturation("PUT 10 KB", 32, body="10k", brief=True, upload=True),
+        Saturation("GET 1 MB", 32, body="1m", brief=True),
+        Saturation("PUT 1 MB", 32, body="1m", brief=True, upload=True),
     ],
 )
 SIZES_HTTP2 = Requests(
     "sizes-http2",
     "Larger bodies over TLS and HTTP/2, 32 connections, saturation",
     "h2load",
-    rounds=3,
+    rounds=2,
     cases=[
-        Saturation("GET 10 KB", 32, http2=True, body="10k"),
-        Saturation("GET 1 MB", 32, http2=True, body="1m"),
-        Saturation("PUT 1 MB", 32, http2=True, body="1m", upload=True),
+        Saturation("GET 10 KB", 32, http2=True, body="10k", brief=True),
+        Saturation("GET 1 MB", 32, http2=True, body="1m", brief=True),
+        Saturation("PUT 1 MB", 32, http2=True, body="1m", brief=True, upload=True),
     ],
 )

@@ -18,6 +18,8 @@ from .case import Pace, figures_of
 
 __all__ = ["Saturation"]
 
+TAIL = 0.5
+"""Seconds that h2load runs on after what is looked at."""
 COUNTING = 0.98
 """wrk gives the bytes that came in three digits."""
 
@@ -35,6 +37,8 @@ class Saturation:
     """One of the application's files; None: a few bytes."""
     upload: bool = False
     """Whether the body is sent, or else fetched."""
+    brief: bool = False
+    """Whether it is looked at for a shorter time."""
 
     def skips(self, system: str) -> bool:
         """Every system answers requests."""
@@ -45,21 +49,22 @@ class Saturation:
         running = subject.running(tls=self.http2)
         origin = subject.ground.origin
         sent = origin.file(self.body) if self.body and self.upload else None
+        seconds = pace.brief if self.brief else pace.load
         programs = {**running.programs, "app": origin.program}
         if self.http2:
             target = Target(running.public, HOST, self.path, http2=True, body=sent)
-            length = pace.warm_up + pace.load + 1
+            length = pace.warm_up + seconds + TAIL
             with saturating(
                 target, clients=self.connections, streams=self.streams, seconds=length
             ) as loading:
                 loading.measure(pace.warm_up)
                 with metered(programs) as cost:
-                    loading.measure(pace.load)
+                    loading.measure(seconds)
             run = loading.run
         else:
             self._wrk(running, pace.warm_up, sent)
             with metered(programs) as cost:
-                run = self._wrk(running, pace.load, sent)
+                run = self._wrk(running, seconds, sent)
         figures = figures_of(run, cost)
         faults = list(run.faults)
         if self.body:
