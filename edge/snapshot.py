@@ -98,12 +98,23 @@ def parts(
 ) -> Iterator[Snapshot | SnapshotChange]:
     """Yield `whole` in parts of at most `size` routes, to be taken in one after the other."""
     routes = whole.routes
-    if len(routes) <= size:
+    removed = whole.routes_removed if isinstance(whole, SnapshotChange) else ()
+    if len(routes) + len(removed) <= size:
         yield whole
         return
-    yield whole.model_copy(update={"routes": routes[:size], "complete": False})
     version = whole.version
-    for start in range(size, len(routes), size):
-        rest = routes[start : start + size]
-        is_last = start + size >= len(routes) and whole.complete
-        yield SnapshotChange(base=version, version=version, routes=rest, complete=is_last)
+    rest: list[SnapshotChange] = []
+    for start in range(size, len(removed), size):
+        names = removed[start : start + size]
+        rest.append(SnapshotChange(base=version, version=version, routes_removed=names, complete=False))
+    in_first = 0 if removed else size
+    for start in range(in_first, len(routes), size):
+        some = routes[start : start + size]
+        rest.append(SnapshotChange(base=version, version=version, routes=some, complete=False))
+    first: dict[str, object] = {"routes": routes[:in_first], "complete": False}
+    if removed:
+        first["routes_removed"] = removed[:size]
+    yield whole.model_copy(update=first)
+    if whole.complete:
+        rest[-1] = rest[-1].model_copy(update={"complete": True})
+    yield from rest

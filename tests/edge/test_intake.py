@@ -92,6 +92,21 @@ def test_parts_survive_their_journey_as_json() -> None:
     assert len(again) == 3
 
 
+@given(st.integers(0, 7), st.integers(0, 7), st.integers(1, 3))
+def test_no_part_has_more_than_its_share(added: int, removed: int, size: int) -> None:
+    change = make_change(
+        1,
+        2,
+        routes=tuple(make_route(f"r{n}", f"h{n}.test") for n in range(added)),
+        routes_removed=tuple(f"gone{n}" for n in range(removed)),
+    )
+    pieces = [part for part in parts(change, size) if isinstance(part, SnapshotChange)]
+    assert all(len(part.routes) + len(part.routes_removed) <= size for part in pieces)
+    assert [route for part in pieces for route in part.routes] == list(change.routes)
+    assert [name for part in pieces for name in part.routes_removed] == list(change.routes_removed)
+    assert [part.complete for part in pieces] == [False] * (len(pieces) - 1) + [True]
+
+
 def test_nothing_of_a_config_is_in_force_before_its_last_part() -> None:
     intake = start(make_route("old", "old.test"))
     before = intake.config
