@@ -9,6 +9,8 @@ __all__ = [
     "DEFAULT_WINDOW",
     "ENCODER_TABLE",
     "HARD_HEAD_FACTOR",
+    "LATE_GRACE",
+    "LATE_UNIT",
     "MANY_FIELDS",
     "MAX_ID",
     "MAX_WINDOW",
@@ -39,6 +41,10 @@ ENCODER_TABLE = 4096
 """Bytes of compression table we use at the most, however much the peer offers."""
 HARD_HEAD_FACTOR = 4
 """A head above `max_header_list_size` ends its stream; one this many times larger is not even decompressed."""
+LATE_GRACE = 64 * 1024
+"""Bytes of DATA for streams that are gone which a peer may send beyond what their windows let it."""
+LATE_UNIT = 64
+"""Bytes as which a frame of such DATA counts at the least."""
 MANY_FIELDS = 256
 """Fields above which a request costs more to read than it is worth: it counts as overhead, by its size."""
 OVERSIZE_UNIT = 2048

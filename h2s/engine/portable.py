@@ -43,7 +43,15 @@ from hyperframe.frame import (
 from ..errors import ErrorCode, RemoteProtocolError
 from ..fields import content_length, request_error, response_error, trailer_error
 from . import frames
-from .figures import ENCODER_TABLE, HARD_HEAD_FACTOR, MANY_FIELDS, MAX_ID, MAX_WINDOW, OVERSIZE_UNIT
+from .figures import (
+    ENCODER_TABLE,
+    HARD_HEAD_FACTOR,
+    LATE_UNIT,
+    MANY_FIELDS,
+    MAX_ID,
+    MAX_WINDOW,
+    OVERSIZE_UNIT,
+)
 from .sender import Sender
 from .session import (
     Data,
@@ -226,7 +234,7 @@ class PortableSession(Sender):
         if not data and not end_stream:
             self._conduct.overhead(flow)
         if stream is None:
-            return self._on_late_data(stream_id)
+            return self._on_late_data(stream_id, flow)
         if stream.remote_ended:
             return self._fail(stream, ErrorCode.STREAM_CLOSED, events)
         stream.receive_window -= flow
@@ -251,7 +259,7 @@ class PortableSession(Sender):
             self._receive_window += self._owed
             self._owed = 0
 
-    def _on_late_data(self, stream_id: int) -> None:
+    def _on_late_data(self, stream_id: int, flow: int) -> None:
         if stream_id > self._last_accepted and self._server:
             return
         self._require_used(stream_id)
@@ -259,6 +267,10 @@ class PortableSession(Sender):
             self._refuse(stream_id, ErrorCode.STREAM_CLOSED)
             self._conduct.reply()
             self._conduct.overhead()
+            return
+        self._late -= max(flow, LATE_UNIT)
+        if self._late < 0:
+            raise RemoteProtocolError("too much DATA for streams that are gone", ErrorCode.ENHANCE_YOUR_CALM)
 
     def _on_rst_stream(self, frame: RstStreamFrame, events: list[Event]) -> None:
         stream = self._streams.get(frame.stream_id)

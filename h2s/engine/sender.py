@@ -24,6 +24,7 @@ from .figures import (
     ASSUMED_PEER_STREAMS,
     CRUMB,
     DEFAULT_WINDOW,
+    LATE_GRACE,
     MAX_ID,
     MAX_WINDOW,
     NEVER_INDEXED,
@@ -72,6 +73,8 @@ class Sender(Session):
         self._encoder = Encoder()
         self._streams: dict[int, Stream] = {}
         self._resets: deque[int] = deque(maxlen=REMEMBERED_RESETS)
+        self._late = LATE_GRACE
+        """Bytes of DATA that the peer may still send for streams that are gone."""
         self._last_opened = -1
         self._last_seen = 0
         self._last_accepted = MAX_ID
@@ -262,6 +265,8 @@ class Sender(Session):
             self._reset(stream, code)
 
     def _reset(self, stream: Stream, code: int) -> None:
+        if not stream.remote_ended:
+            self._late += max(0, stream.receive_window)
         self._drop(stream)
         self._refuse(stream.stream_id, code)
 

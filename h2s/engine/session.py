@@ -21,7 +21,7 @@ Heads are lists of (name, value) in bytes, pseudo-header fields first, names in 
 arrives (`h2s.fields`): a malformed head ends its stream with PROTOCOL_ERROR and never reaches the caller. It does not
 check what is sent: the sender normalises first.
 
-Floods. A peer that goes beyond `Limits` has its connection ended with ENHANCE_YOUR_CALM. Four things are counted,
+Floods. A peer that goes beyond `Limits` has its connection ended with ENHANCE_YOUR_CALM. Five things are counted,
 each where it costs us more than the peer:
 
 * Resets: streams that the peer cancels (rapid reset, CVE-2023-44487) or makes this side reset by what it sends on them
@@ -31,6 +31,8 @@ each where it costs us more than the peer:
   of fields). Longer ones count more. Useful frames pay for them: a stream that begins, and a DATA frame sent, each for
   `EARNED` others, unless it is small because the peer opens its windows by crumbs. So an honest peer's WINDOW_UPDATEs
   cost it nothing.
+* DATA for streams that this side has reset: as much as their windows let the peer have on its way, and 64 KB; a frame
+  counts as 64 bytes at the least.
 * Replies (acknowledgements, resets) that wait for the peer to read them; and all that waits besides bodies: while this
   is more than `max_backlog`, no stream is opened or taken.
 * The parts of a head: CONTINUATION frames, and 1xx heads before the final one, which end only their stream.

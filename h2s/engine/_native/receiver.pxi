@@ -268,7 +268,7 @@ cdef class Receiver(Sender):
             count_overhead(&self.conduct, flow)
         stream = self.find(key)
         if stream is None:
-            return self.on_late_data(key, frame.stream_id)
+            return self.on_late_data(key, frame.stream_id, flow)
         if stream.remote_ended:
             return self.fail(stream, CODE_STREAM_CLOSED, events)
         stream.receive_window -= flow
@@ -296,7 +296,7 @@ cdef class Receiver(Sender):
             self.owed = 0
         return 0
 
-    cdef int on_late_data(self, object key, uint32_t stream_id) except -1:
+    cdef int on_late_data(self, object key, uint32_t stream_id, int64_t flow) except -1:
         if stream_id > self.last_accepted and self.server:
             return 0
         self.require_used(stream_id)
@@ -304,6 +304,10 @@ cdef class Receiver(Sender):
             self.refuse(key, stream_id, CODE_STREAM_CLOSED)
             count_reply(&self.conduct)
             count_overhead(&self.conduct, 0)
+            return 0
+        self.late -= max(flow, LATE_UNIT)
+        if self.late < 0:
+            raise RemoteProtocolError("too much DATA for streams that are gone", CODE_ENHANCE_YOUR_CALM)
         return 0
 
     # -- the other frames --------------------------------------------------------------------------------------------

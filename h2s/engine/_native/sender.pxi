@@ -15,6 +15,7 @@ cdef class Sender:
     cdef size_t encoder_table
     cdef dict streams
     cdef object resets  # the streams last reset by a server, a deque, or None
+    cdef int64_t late  # bytes of DATA that the peer may still send for streams that are gone
     cdef int64_t last_opened
     cdef int64_t last_seen
     cdef int64_t last_accepted
@@ -57,6 +58,7 @@ cdef class Sender:
         self.peer_max_frame = DEFAULT_FRAME
         self.peer_max_streams = MAX_ID
         self.window = max(<int64_t>DEFAULT_WINDOW, <int64_t>limits.connection_window)
+        self.late = LATE_GRACE
         self.stream_limit = limits.stream_window
         self.stream_window = max(<int64_t>DEFAULT_WINDOW, self.stream_limit)
         self.queue_high = limits.queue_high
@@ -397,6 +399,8 @@ cdef class Sender:
             self.reset_stream(stream, code)
 
     cdef int reset_stream(self, Stream stream, uint32_t code) except -1:
+        if not stream.remote_ended and stream.receive_window > 0:
+            self.late += stream.receive_window
         self.drop(stream)
         return self.refuse(stream.key, stream.stream_id, code)
 

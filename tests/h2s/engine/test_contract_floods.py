@@ -25,6 +25,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+from h2s.engine.figures import LATE_GRACE, LATE_UNIT
 from h2s.engine.session import EARNED, Head, Informational, Limits, PingAck, Rate, Reset, Role, Terminated
 from h2s.errors import ErrorCode
 
@@ -234,6 +235,37 @@ def test_data_for_streams_that_have_ended_are_bounded(engine: Engine) -> None:
         peer.session.send_head(stream_id, OK, end_stream=True)
     peer.received()
     assert taken(peer, ([peer.data(stream_id, b"x")] for stream_id in ended), at_most=2 * BURST) == BURST
+
+
+@pytest.mark.parametrize("size", [1, 1000, 16_384])
+@pytest.mark.parametrize("passed", [0, 60_000])
+def test_data_for_a_stream_that_was_reset_is_borne_with_as_far_as_its_window_went(
+    engine: Engine, role: Role, size: int, passed: int
+) -> None:
+    peer = engine.peer(role, Limits(stream_window=100_000))
+    stream_id = on_a_stream(peer)
+    for _ in range(passed // 10_000):
+        peer.send(peer.data(stream_id, bytes(10_000)))
+    peer.session.reset(stream_id, ErrorCode.CANCEL)
+    peer.received()
+    late = taken(peer, itertools.repeat([peer.data(stream_id, bytes(size))]), at_most=10_000)
+    assert late == (100_000 - passed + LATE_GRACE) // max(size, LATE_UNIT)
+
+
+def test_each_stream_that_is_reset_may_have_data_on_the_way(engine: Engine, role: Role) -> None:
+    peer = engine.peer(role, Limits(stream_window=100_000, resets=None))
+    for turn in range(1000):
+        if role is Role.SERVER:
+            stream_id = 2 * turn + 1
+            peer.send(peer.head(stream_id))
+        else:
+            stream_id = peer.session.open(POST, end_stream=False)
+            peer.received()
+            peer.send(peer.head(stream_id, OK))
+        peer.session.reset(stream_id, ErrorCode.CANCEL)
+        for _ in range(6):
+            assert peer.send(peer.data(stream_id, bytes(16_384))) == []
+        peer.received()
 
 
 def test_an_honest_reader_pays_nothing_for_its_window_updates(engine: Engine, role: Role) -> None:
