@@ -14,11 +14,9 @@ from .trial import Fault, Promise
 
 __all__ = ["FAULTS"]
 
-SILENCE = 1.2
-"""Seconds in which requests can be given to a link that has gone silent: PINGs have to stay unanswered first."""
-HANG_TIMEOUT = 1.0
+HANG_TIMEOUT = 2.0
 """Seconds that an app which is going to hang has for its answers."""
-HANG = 2 * HANG_TIMEOUT
+HANG = 1.5 * HANG_TIMEOUT
 REST = STABLE + 0.2
 """Seconds after which an agent surely meets the loss of a tunnel as it would the first; after less it waits longer."""
 CROWD = 200
@@ -75,6 +73,7 @@ def _freeze(site: Site, seconds: float) -> None:
         time.sleep(seconds)
     finally:
         app.resume()
+    site.notice()
 
 
 # -- edges -------------------------------------------------------------------------------------------------------------
@@ -89,6 +88,7 @@ def edge_stops(site: Site) -> None:
 def edge_crashes(site: Site) -> None:
     """SIGKILL."""
     site.first.kill()
+    site.notice()
     site.restart_first_edge()
 
 
@@ -133,11 +133,13 @@ def link_is_slow(site: Site) -> None:
 
 
 IMPATIENT = Needs(upstream_timeout=HANG_TIMEOUT)
+WATCHFUL = Needs(liveness=(1.0, 1.0))
+"""A peer is dead after 3 s of silence."""
 TWO_EDGES = Needs(edges=2)
 
 
 def _half_open(name: str, happens: Callable[[Site], None]) -> Fault:
-    return Fault(name, happens, Promise.IN_FLIGHT, reaction=SILENCE, rest=REST)
+    return Fault(name, happens, Promise.IN_FLIGHT, WATCHFUL, rest=REST)
 
 
 FAULTS = (
@@ -146,7 +148,7 @@ FAULTS = (
     Fault("app stopped, started again", app_stops, Promise.IN_FLIGHT),
     Fault("app killed, started again", app_crashes, Promise.IN_FLIGHT),
     Fault("app hung, within its time", app_pauses, Promise.NOTHING),
-    Fault("app hung, beyond its time", app_hangs, Promise.HUNG, IMPATIENT, reaction=HANG),
+    Fault("app hung, beyond its time", app_hangs, Promise.HUNG, IMPATIENT),
     Fault("edge stopped, started again", edge_stops, Promise.NOTHING, TWO_EDGES, rest=REST),
     Fault("edge killed, started again", edge_crashes, Promise.IN_FLIGHT, TWO_EDGES, rest=REST),
     Fault("link cut", link_is_cut, Promise.IN_FLIGHT, rest=REST),

@@ -2,13 +2,15 @@
 
 Each client is a thread with one keep-alive connection and a pace; their requests differ: small ones, longer answers,
 such that take a while, before their answer or within it, so that some are under way at any moment. A client does what
-HTTP asks of it and no more: it obeys `Connection: close`, and goes to the next address only when a connection is
-refused, that is, before it has sent anything. It tries nothing twice, so whatever goes wrong is on the account.
+HTTP asks of it and no more: it obeys `Connection: close`, sends nothing on a connection that has ended while it rested,
+and goes to the next address only when a connection is refused, that is, before it has sent anything. It tries nothing
+twice, so whatever goes wrong is on the account.
 """
 
 from __future__ import annotations
 
 import http.client
+import select
 import threading
 import time
 from collections.abc import Sequence
@@ -90,6 +92,7 @@ class Load:
         self._last = [0.0] * clients
         """When each client began the request that it finished last."""
         self._stopping = threading.Event()
+        self._homecoming = 0
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
 
     def __enter__(self) -> Self:
@@ -114,6 +117,10 @@ class Load:
         goal = self.answered + requests
         eventually(lambda: self.answered >= goal, within=30, what=f"{requests} more answers; {self}")
 
+    def comes_home(self) -> None:
+        """Have each client connect anew, so that those who had to go elsewhere are back where they began."""
+        self._homecoming += 1
+
     def catches_up(self) -> None:
         """Wait until each client has finished a request that it began after now."""
         now = time.monotonic()
@@ -135,7 +142,12 @@ class Load:
     def _run(self, number: int) -> None:
         kind = self._kinds[number % len(self._kinds)]
         connection: http.client.HTTPConnection | None = None
+        homecoming = 0
         while not self._stopping.wait(PACE):
+            if connection is not None and (homecoming != self._homecoming or is_over(connection)):
+                connection.close()
+                connection = None
+            homecoming = self._homecoming
             began = time.monotonic()
             try:
                 connection = connection or self._connect(number)
@@ -171,6 +183,11 @@ class Load:
                 self.slowest = max(self.slowest, ended - began)
             if reason or ended - began > SLOW:
                 self.troubles.append(Trouble(kind, began, ended, reason, status))
+
+
+def is_over(connection: http.client.HTTPConnection) -> bool:
+    """Return whether the server has ended a connection that rests."""
+    return bool(select.select([connection.sock], [], [], 0)[0])
 
 
 def request(connection: http.client.HTTPConnection, kind: Kind) -> tuple[int, str, bool]:

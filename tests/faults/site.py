@@ -28,8 +28,6 @@ __all__ = ["Gauge", "Needs", "Site"]
 
 TUNNELS = 2
 """Tunnels of an agent to each edge."""
-QUICK_LIVENESS = ("--ping-interval", 0.4, "--ping-timeout", 0.2)
-"""A peer is dead after 0.8 s of silence."""
 STABLE = 0.3
 """Seconds that a tunnel must have stood for its loss to be met like the first."""
 WHOLE_TIMEOUT = 60.0
@@ -62,6 +60,13 @@ class Needs:
     """Seconds that apps have for their answers."""
     crowd: int = 0
     """Agents besides the two."""
+    liveness: tuple[float, float] = (25.0, 10.0)
+    """Seconds of silence before a PING, and for each of two to be answered."""
+
+    @property
+    def flags(self) -> tuple[object, ...]:
+        """The liveness as edges and agents are told it."""
+        return "--ping-interval", self.liveness[0], "--ping-timeout", self.liveness[1]
 
 
 class Site:
@@ -71,12 +76,13 @@ class Site:
         self.stage = stage
         self.whole_since = 0.0
         """When everything was found to be there, in the time of `time.monotonic`."""
-        self.crowd = needs.crowd
+        self.noticed = 0.0
+        """When the last fault had been noticed, in the same time: what begins later has no excuse."""
+        self.needs = needs
         self.edges: list[Edge] = []
         self.agents: dict[str, Agent] = {}
         self.apps: dict[str, Origin] = {}
         self._retries: dict[int, float] = {}
-        self._upstream_timeout = needs.upstream_timeout
         for name in ("first", "second")[: needs.edges]:
             self.edges.append(self._edge(name, (free_address(), free_address(), free_address())))
         self.relay = stack.enter_context(Relay(self.first.tunnel))
@@ -119,12 +125,12 @@ class Site:
         if name == "one":
             through[0] = self.relay.address
         dials = [part for address in through for part in ("--edge", str(address))]
-        timeout = ("--upstream-response-timeout", self._upstream_timeout)
+        timeout = ("--upstream-response-timeout", self.needs.upstream_timeout)
         agent = Agent(
             name,
             *dials,
             *("--tunnels", TUNNELS),
-            *QUICK_LIVENESS,
+            *self.needs.flags,
             *("--reconnect-stable", STABLE),
             *timeout,
             edges=(),
@@ -141,7 +147,7 @@ class Site:
     def _edge(self, name: str, addresses: tuple[Address, Address, Address]) -> Edge:
         identity = ("--identity-dir", self.first.data_dir) if name != "first" else ()
         return self.stage.edge(
-            name, *identity, *QUICK_LIVENESS, *("--access-log", "none"), addresses=addresses
+            name, *identity, *self.needs.flags, *("--access-log", "none"), addresses=addresses
         )
 
     def _start_crowd(self) -> None:
@@ -149,11 +155,11 @@ class Site:
             "--edge": self.relay.address,
             "--token-file": self.first.token_file,
             "--upstream": self.apps["b"].url,
-            "--size": self.crowd,
+            "--size": self.needs.crowd,
             "--reconnect-stable": STABLE,
         }
         given = [str(part) for option in options.items() for part in option]
-        argv = [sys.executable, "-m", "tests.faults.crowd", *given, *map(str, QUICK_LIVENESS)]
+        argv = [sys.executable, "-m", "tests.faults.crowd", *given, *map(str, self.needs.flags)]
         self.stage.run("crowd", argv)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -165,10 +171,10 @@ class Site:
 
     def _whole_at(self, edge: Edge) -> bool:
         metrics = read_metrics(edge)
-        crowd = self.crowd if edge is self.first else 0
+        crowd = self.needs.crowd if edge is self.first else 0
         return (
             total(metrics, "backplane_tunnels") == TUNNELS * len(self.agents) + crowd
-            and total(metrics, "backplane_instances", 'health="healthy"') == len(self.agents) + crowd
+            and healthy(metrics) == len(self.agents) + crowd
         )
 
     def wait_whole(self) -> None:
@@ -177,15 +183,27 @@ class Site:
         self.whole_since = time.monotonic()
 
     def sees_a_loss(self) -> None:
-        """Wait until an edge has noticed that something is missing."""
-        eventually(lambda: not self.whole, within=LOSS_TIMEOUT, what="something is missing")
+        """Wait until the first edge has noticed that an instance is missing."""
+        expected = len(self.agents) + self.needs.crowd
+
+        def missing() -> bool:
+            metrics = read_metrics(self.first)
+            return bool(metrics) and healthy(metrics) < expected
+
+        eventually(missing, within=LOSS_TIMEOUT, what="the edge misses an instance")
+        self.notice()
 
     def is_dialled_again(self, seen: int) -> None:
         """Wait until each tunnel behind the relay is dialled anew; `seen` were accepted before the loss."""
-        expected = seen + TUNNELS + self.crowd
+        expected = seen + TUNNELS + self.needs.crowd
         eventually(
             lambda: self.relay.accepted >= expected, within=WHOLE_TIMEOUT, what="the tunnels are dialled anew"
         )
+        self.notice()
+
+    def notice(self) -> None:
+        """Say that by now no request is given to what is not there."""
+        self.noticed = time.monotonic()
 
     @property
     def retries(self) -> float:
@@ -218,6 +236,11 @@ def read_metrics(edge: Edge) -> str:
     except OSError:
         return ""
     return text.decode()
+
+
+def healthy(metrics: str) -> float:
+    """Return how many instances are healthy."""
+    return total(metrics, "backplane_instances", 'health="healthy"')
 
 
 def total(metrics: str, name: str, label: str = "") -> float:

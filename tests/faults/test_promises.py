@@ -8,12 +8,13 @@ from .trial import DESCRIPTORS, FIRST_TIMES, MANY, MEMORY, Fault, Promise, Trial
 
 CLIENTS = 8
 BEGAN = 100.0
+NOTICED = 100.5
 POST = next(kind for kind in KINDS if not kind.safe)
 GET = next(kind for kind in KINDS if kind.safe)
 
 
 def fault(promise: Promise) -> Fault:
-    return Fault("a fault", lambda site: None, promise, reaction=0.5)
+    return Fault("a fault", lambda site: None, promise)
 
 
 def failures(*began: float, kind: Kind = POST, status: int = 502) -> list[Trouble]:
@@ -21,7 +22,7 @@ def failures(*began: float, kind: Kind = POST, status: int = 502) -> list[Troubl
 
 
 def broken(promise: Promise, failed: list[Trouble]) -> list[str]:
-    return list(broken_promises(fault(promise), failed, began=BEGAN, clients=CLIENTS))
+    return list(broken_promises(fault(promise), failed, noticed=NOTICED, clients=CLIENTS))
 
 
 def test_one_failure_breaks_the_promise_of_none() -> None:
@@ -32,7 +33,7 @@ def test_one_failure_breaks_the_promise_of_none() -> None:
 def test_what_was_in_flight_may_fail_and_what_came_later_may_not() -> None:
     assert broken(Promise.IN_FLIGHT, failures(BEGAN - 1, BEGAN + 0.4)) == []
     [reason] = broken(Promise.IN_FLIGHT, failures(BEGAN, BEGAN + 0.6))
-    assert "begun 0.600 s after" in reason
+    assert "begun 0.100 s after it was noticed" in reason
 
 
 def test_no_more_may_fail_than_there_are_clients() -> None:

@@ -4,7 +4,7 @@
 what the programs hold before, half way and after. It says what should not have been (`Trial.broken`):
 
 * a failure that the fault's promise does not cover. `NOTHING`: no request fails. `IN_FLIGHT`: only requests fail that
-  were under way at the moment of the fault, a client each at the most, and none that could have been tried again.
+  were under way when the fault was noticed, a client each at the most, and none that could have been tried again.
   `HUNG`: as `IN_FLIGHT`, and what was given to a hung app before its time was up;
 * any failure while nothing was wrong;
 * a request that took longer than anything here should;
@@ -25,11 +25,9 @@ from .site import Gauge, Needs, Site
 
 __all__ = ["Fault", "Promise", "Trial", "broken_promises", "trial"]
 
-REACTION = 0.5
-"""Seconds after a crash in which a request can still be given to what is no longer there."""
 FEW = 30
 """Requests that have to be answered before and after a fault."""
-PATIENCE = 8.0
+PATIENCE = 10.0
 """Seconds above which a request has waited for something that will not happen."""
 HANGS = 3
 """Requests of one client that a hung app can cost."""
@@ -60,8 +58,6 @@ class Fault:
     """Break something, mend it, and return when everything is back but for what comes back by itself."""
     promise: Promise
     needs: Needs = field(default_factory=Needs)
-    reaction: float = REACTION
-    """Seconds in which requests can still be given to what is no longer there."""
     rest: float = 0.0
     """Seconds that tunnels must have stood before it happens again."""
     long: bool = False
@@ -143,30 +139,33 @@ def _round(site: Site, load: Load, account: Trial) -> Iterator[str]:
     fault = account.fault
     known = len(load.failures)
     time.sleep(max(0.0, site.whole_since + fault.rest - time.monotonic()))
+    load.comes_home()
+    load.catches_up()
     load.flows(FEW)
     yield from (f"{failure} (nothing was wrong)" for failure in load.failures[known:])
     began = time.monotonic()
     known = len(load.failures)
     fault.happens(site)
+    assert fault.promise is Promise.NOTHING or site.noticed > began, "nobody has said when it was noticed"
     site.wait_whole()
     account.whole.append(time.monotonic() - began)
     load.catches_up()
     account.noticed.append(load.troubled_since(began))
-    yield from broken_promises(fault, load.failures[known:], began=began, clients=load.clients)
+    yield from broken_promises(fault, load.failures[known:], noticed=site.noticed, clients=load.clients)
     site.note_retries()
 
 
 def broken_promises(
-    fault: Fault, failures: Sequence[Trouble], *, began: float, clients: int
+    fault: Fault, failures: Sequence[Trouble], *, noticed: float, clients: int
 ) -> Iterator[str]:
-    """Yield what should not have been, of the failures since a fault that began at `began`."""
+    """Yield what should not have been, of the failures since a fault that was noticed at `noticed`."""
     if fault.promise is Promise.NOTHING:
         yield from map(str, failures)
         return
     hung = fault.promise is Promise.HUNG
     for failure in failures:
-        if failure.began > began + fault.reaction:
-            yield f"{failure} (begun {failure.began - began:.3f} s after)"
+        if failure.began > noticed:
+            yield f"{failure} (begun {failure.began - noticed:.3f} s after it was noticed)"
         elif hung and failure.status != 504:
             yield f"{failure} (not because the app hung)"
         elif not hung and failure.status and failure.kind.safe:
