@@ -33,6 +33,7 @@ from .engine.session import (
     Trailers,
 )
 from .errors import ConnectionLost, ErrorCode, H2SError, NoFreeStream, RemoteProtocolError
+from .gather import gather_data
 from .liveness import Liveness, Verdict
 from .reading import PieceProtocol
 
@@ -121,7 +122,7 @@ class Connection(PieceProtocol):
         self._last_heard = self._loop.time()
         if self._closing:
             return
-        for event in self.session.receive(data, self._last_heard):
+        for event in gather_data(self.session.receive(data, self._last_heard)):
             try:
                 self._dispatch(event)
             except Exception as error:
