@@ -265,7 +265,7 @@ class Handshake:
                     else f"the peer reset the registration (code {code})"
                 )
             case Goaway(_, code, debug):
-                text = debug.decode("utf-8", "replace") or f"code {code}"
+                text = debug[:MAX_REASON].decode("utf-8", "replace") or f"code {code}"
                 raise HandshakeError(f"the peer closed the handshake: {text}")
             case _:
                 self._swap.move(Input.FRAME)

@@ -63,4 +63,4 @@ def status_of(fields: Fields) -> tuple[Code, str]:
         code = Code(int(found[b"grpc-status"]))
     except (KeyError, ValueError):
         return Code.UNKNOWN, "no readable grpc-status"
-    return code, unquote(found.get(b"grpc-message", b"").decode("ascii", "replace"))
+    return code, unquote(found.get(b"grpc-message", b"").decode("ascii", "replace"))[:MAX_TEXT]

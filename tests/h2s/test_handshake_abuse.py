@@ -270,3 +270,10 @@ def test_a_damaged_handshake_ends_in_a_typed_error_or_not_at_all(data: st.DataOb
         edge.receive(bytes(wire))
     except H2SError:
         edge.pull()
+
+
+def test_what_a_peer_says_when_it_leaves_is_quoted_in_part() -> None:
+    edge = reach(EDGE, State.REGISTERING)
+    with pytest.raises(HandshakeError, match=r"x{100}") as raised:
+        edge.receive(frame_header(8008, GOAWAY, 0, 0) + bytes(8) + b"x" * 8000)
+    assert len(str(raised.value)) < 400

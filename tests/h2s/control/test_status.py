@@ -25,6 +25,13 @@ def test_a_long_message_is_cut() -> None:
     assert status_of(status_fields(Code.UNKNOWN, "x" * 1000)) == (Code.UNKNOWN, "x" * 256)
 
 
+def test_a_message_that_is_too_long_is_cut_when_it_is_read() -> None:
+    assert status_of([(b"grpc-status", b"2"), (b"grpc-message", b"%41" * 30_000)]) == (
+        Code.UNKNOWN,
+        "A" * 256,
+    )
+
+
 def test_an_empty_message_is_left_out() -> None:
     assert status_fields(Code.OK) == [(b"grpc-status", b"0")]
 
