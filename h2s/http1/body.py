@@ -128,6 +128,8 @@ class ChunkedDecoder:
         if end < 0:
             if len(data) - at >= self._max_trailers:
                 raise MalformedMessage("the trailer section is too large", too_large=True)
+            if data.count(b"\n", at) != data.count(b"\r\n", at):
+                raise MalformedMessage("a trailer line without its CRLF")
             return -1
         self.trailers = data[at : end + 4]
         self._state = _State.DONE

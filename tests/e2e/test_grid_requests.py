@@ -108,6 +108,7 @@ CHUNKED_BODIES: Rows = {
         b"0\r\nbad trailer\r\n\r\n", b"0\r\nA : b\r\n\r\n", b"0\r\nA: b\nB: c\r\n\r\n", b"0\r\n A: b\r\n\r\n"
     ),
     **chunks(b"0\r\nA: \x00\r\n\r\n", b"0\r\nA: b\rB: c\r\n\r\n", b"1\r\nx\r\n0\n\r\n", b"0\n\n"),
+    **chunks(b"0\r\nA: b\n\r\n", b"1\r\nx\r\n0\r\nA: b\n"),
 }
 
 SYNTAX: Rows = {

@@ -215,6 +215,7 @@ BROKEN = {
     "a size that overflows": (CHUNKED + b"4\r\ngood\r\n", WAIT, b"f" * 17 + b"\r\n"),
     "endless extensions": (CHUNKED + b"4\r\ngood\r\n", WAIT, b"1;" + b"x" * 200_000),
     "endless trailers": (CHUNKED + b"4\r\ngood\r\n", WAIT, b"0\r\n" + b"A: b\r\n" * 50_000),
+    "a trailer line that ends in LF": (CHUNKED + b"4\r\ngood\r\n", WAIT, b"0\r\nA: b\n\r\n"),
     "a trailer that HTTP/2 cannot carry": (CHUNKED + b"4\r\ngood\r\n", WAIT, b"0\r\nX-Bad: \x01\r\n\r\n"),
 }
 
