@@ -25,9 +25,6 @@ LARGE_BLOCK = 128 * 1024
 
 T = TypeVar("T")
 
-GC_THRESHOLD = 10_000
-"""Objects made and not freed again before the garbage collector looks at them."""
-
 Main = Callable[[asyncio.Event], Coroutine[Any, Any, T]]
 
 
@@ -39,7 +36,7 @@ def run_until_stopped(main: Main[T]) -> T:
     """
     _allow_descriptors()
     _keep_large_blocks_apart()
-    _collect_seldom()
+    gc.freeze()  # what is loaded at the start stays
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_with_signals(main))
 
@@ -61,12 +58,6 @@ def _keep_large_blocks_apart() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
-
-
-def _collect_seldom() -> None:
-    """Let the garbage collector look at what is new only, and less often: requests leave it nothing to find."""
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
