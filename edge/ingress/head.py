@@ -1,8 +1,8 @@
 """Reading an HTTP/1.1 request head: whole and alone, so that nothing behind it is touched.
 
 The connection finds the empty line that ends a head and hands over exactly the bytes up to it. The request line is
-matched here, so that any method passes; llhttp checks the syntax of the fields behind it and splits them. What they
-mean together (RFC 9112 §3, §6) is decided here, as far as HTTP/2 does not say it alike (`rules`).
+matched here, so that any method passes; `h2s.http1` splits the field lines behind it. What they mean together (RFC 9112
+§3, §6) is decided here, as far as HTTP/2 does not say it alike (`rules`).
 """
 
 from __future__ import annotations
