@@ -17,7 +17,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := $(VENV)/.peers
-NATIVE := setup.py $(wildcard h2s/engine/*.pyx h2s/engine/_native/*.pxi)
+NATIVE := setup.py $(wildcard h2s/*/*.pyx h2s/engine/_native/*.pxi)
 HINT    = $(BIN)/python -c 'import h2s.engine.native' 2>/dev/null || \
   echo "The portable HTTP/2 engine runs. For the fast one: apt-get install gcc python3-dev libnghttp2-dev && make native"
 
@@ -55,7 +55,7 @@ faults: $(STAMP)
 	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 native:
-	@rm -f $(STAMP) h2s/engine/native.*.so
+	@rm -f $(STAMP) h2s/*/native.*.so
 	@$(MAKE) --no-print-directory $(STAMP)
 	@$(BIN)/python -c 'import h2s.engine.native' || { \
 	  echo "error: it was not built; on Debian: apt-get install gcc python3-dev libnghttp2-dev" >&2; exit 1; }
@@ -75,5 +75,5 @@ $(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt $(NATIVE)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -rf *.egg-info sdk/*.egg-info sdk/build h2s/engine/native.c h2s/engine/native.*.so
+	rm -rf *.egg-info sdk/*.egg-info sdk/build h2s/*/native.c h2s/*/native.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
