@@ -144,6 +144,8 @@ class Connection(PieceProtocol):
         error: Exception | None = self._error or exc
         if error is None and not self._closing:
             error = ConnectionLost("the peer closed the connection")
+        # It refers back here: left to the garbage collector, its buffers would live on for minutes.
+        self.transport = None
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             self._end(stream, ErrorCode.CANCEL)

@@ -75,6 +75,20 @@ def test_each_end_of_a_tunnel_hears_that_the_other_is_gone(drive: Drive, trust: 
     drive(main)
 
 
+def test_a_tunnel_that_is_gone_leaves_its_buffers_to_no_collector(drive: Drive, trust: Trust) -> None:
+    async def main() -> None:
+        async with Edge(opens_sync=False).serving(trust.edge()) as edge:
+            connection, _ = await connect(edge.port, trust.agent(), owner=Answering())
+            tunnel = await edge.tunnel()
+            ends = connection, tunnel.connection
+            assert all(end.transport is not None for end in ends)
+            connection.abort()
+            await until(lambda: tunnel.closed and connection.closed)
+            assert all(end.transport is None for end in ends)
+
+    drive(main)
+
+
 def test_an_agent_may_not_open_streams(drive: Drive, trust: Trust) -> None:
     async def main() -> None:
         async with Edge(opens_sync=False).serving(trust.edge()) as edge:
