@@ -54,7 +54,16 @@ OVERHEAD_UNIT = 256
 NEVER_INDEXED = frozenset(
     {
         *(b"authorization", b"cookie", b"set-cookie", b":path", b"content-length", b"date", b"etag"),
-        *(b"last-modified", b"location", b"referer", b"x-request-id", b"traceparent", b"h2s-control"),
+        *(
+            b"last-modified",
+            b"location",
+            b"referer",
+            b"x-request-id",
+            b"traceparent",
+            b"h2s-control",
+            b"forwarded",
+            b"x-forwarded-for",
+        ),
     }
 )
 """Fields kept out of the compression table: secrets (RFC 7541 §7.1), and what rarely comes twice."""

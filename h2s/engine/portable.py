@@ -61,6 +61,7 @@ from .session import (
     Head,
     Informational,
     Limits,
+    Octets,
     PingAck,
     Reset,
     Role,
@@ -93,7 +94,7 @@ class PortableSession(Sender):
         self._settings_acked = False
         self._terminated = False
 
-    def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
+    def receive(self, data: Octets, now: float = 0.0) -> list[Event]:
         """Take bytes from the peer and return what they mean."""
         events: list[Event] = []
         if self._terminated:

@@ -32,7 +32,7 @@ from .figures import (
     REMEMBERED_RESETS,
     TURN,
 )
-from .session import Fields, Limits, Role, Session
+from .session import Fields, Limits, Octets, Role, Session
 from .stream import Stream
 
 __all__ = ["Sender"]
@@ -230,14 +230,14 @@ class Sender(Session):
         block = self._encoder.encode(tagged, huffman=False)
         return frames.headers(stream_id, block, end_stream=end_stream, max_frame_size=self._peer_max_frame)
 
-    def send_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
+    def send_data(self, stream_id: int, data: Octets, *, end_stream: bool) -> None:
         """Queue a piece of a body."""
         stream = self._streams.get(stream_id)
         if stream is None:
             return
         self._require_body(stream)
         if data:
-            stream.pieces.append(data)
+            stream.pieces.append(bytes(data))
             stream.queued += len(data)
             if stream.queued > self.limits.queue_high:
                 stream.above_high = True

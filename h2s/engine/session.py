@@ -57,6 +57,7 @@ __all__ = [
     "Head",
     "Informational",
     "Limits",
+    "Octets",
     "PingAck",
     "Rate",
     "Reset",
@@ -67,6 +68,7 @@ __all__ = [
     "Trailers",
 ]
 
+Octets = bytes | bytearray | memoryview
 Field = tuple[bytes, bytes]
 Fields = list[Field]
 
@@ -219,9 +221,10 @@ class Session(ABC):
     limits: Limits
 
     @abstractmethod
-    def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
+    def receive(self, data: Octets, now: float = 0.0) -> list[Event]:
         """Take bytes from the peer and return what they mean. Never raises for what a peer sent (`Terminated`).
 
+        None of the events refers to `data`, so a buffer may be used again at once.
         `now` is the time in seconds on any clock that never goes back; without it rates are bursts.
         """
 
@@ -264,8 +267,11 @@ class Session(ABC):
         """Send the final response head (server only)."""
 
     @abstractmethod
-    def send_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
-        """Queue a piece of a body; `data` may be empty when it only carries the end."""
+    def send_data(self, stream_id: int, data: Octets, *, end_stream: bool) -> None:
+        """Queue a piece of a body; `data` may be empty when it only carries the end.
+
+        Bytes are kept as they are; of any other buffer a copy is made, so that it may be used again at once.
+        """
 
     @abstractmethod
     def send_trailers(self, stream_id: int, fields: Fields) -> None:

@@ -98,7 +98,7 @@ cdef int enlarge(Buffer *buffer, size_t size) except -1:
 
 
 cdef inline int append(Buffer *buffer, const void *data, size_t size) except -1:
-    reserve(buffer, size)
+    reserve(buffer, size + 1)  # never NULL, even when nothing is appended
     memcpy(buffer.at + buffer.size, data, size)
     buffer.size += size
     return 0

@@ -90,7 +90,7 @@ cdef class Sender:
             values[SETTING_ENABLE_CONNECT_PROTOCOL] = 1
         values.update(limits.extra_settings)
         payload = b"".join(
-            (<int>code).to_bytes(2, "big") + (<int>value).to_bytes(4, "big") for code, value in values.items()
+            code.to_bytes(2, "big") + value.to_bytes(4, "big") for code, value in values.items()
         )
         self.write_frame(SETTINGS, 0, 0, <const char *>payload, len(payload))
         if self.window > DEFAULT_WINDOW:
@@ -369,14 +369,14 @@ cdef class Sender:
     def send_data(self, stream_id, data, *, bint end_stream):
         """Queue a piece of a body."""
         cdef Stream stream = self.find(stream_id)
-        cdef Py_ssize_t size
+        cdef bytes piece
         if stream is None:
             return
         require_body(stream)
-        size = PyBytes_GET_SIZE(data) if PyBytes_CheckExact(data) else memoryview(data).nbytes
-        if size:
-            stream.push(data, size)
-            self.waiting += size
+        piece = data if PyBytes_CheckExact(data) else bytes(data)
+        if piece:
+            stream.push(piece)
+            self.waiting += PyBytes_GET_SIZE(piece)
             if stream.queued > self.queue_high:
                 stream.above_high = True
         stream.ending = end_stream

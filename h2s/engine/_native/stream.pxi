@@ -11,7 +11,7 @@ cdef class Stream:
 
     # Our side. `ending`: the caller has queued the end; `local_ended`: it has been sent.
     cdef int64_t send_window
-    cdef object piece  # the first of the queue, of which `offset` bytes are gone
+    cdef bytes piece  # the first of the queue, of which `offset` bytes are gone
     cdef Py_ssize_t offset
     cdef object pieces  # the rest, a deque, or None
     cdef int64_t queued
@@ -45,7 +45,7 @@ cdef class Stream:
             return self.send_window > 0
         return self.ending and not self.local_ended
 
-    cdef inline int push(self, object data, Py_ssize_t size) except -1:
+    cdef inline int push(self, bytes data) except -1:
         """Queue a piece."""
         if self.piece is None:
             self.piece = data
@@ -54,27 +54,24 @@ cdef class Stream:
             if self.pieces is None:
                 self.pieces = deque()
             self.pieces.append(data)
-        self.queued += size
+        self.queued += PyBytes_GET_SIZE(data)
         return 0
 
     cdef int take(self, uint8_t *to, Py_ssize_t size) except -1:
         """Move the first `size` bytes of the queue to `to`."""
         cdef Py_ssize_t some
-        cdef Py_buffer view
         self.queued -= size
         self.send_window -= size
         self.moved += size
         if not self.queued:
             self.waiting = False
         while size:
-            PyObject_GetBuffer(self.piece, &view, PyBUF_SIMPLE)
-            some = min(view.len - self.offset, size)
-            memcpy(to, <uint8_t *>view.buf + self.offset, some)
+            some = min(PyBytes_GET_SIZE(self.piece) - self.offset, size)
+            memcpy(to, PyBytes_AS_STRING(self.piece) + self.offset, some)
             self.offset += some
-            if self.offset == view.len:
+            if self.offset == PyBytes_GET_SIZE(self.piece):
                 self.piece = self.pieces.popleft() if self.pieces else None
                 self.offset = 0
-            PyBuffer_Release(&view)
             to += some
             size -= some
         return 0

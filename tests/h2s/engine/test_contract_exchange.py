@@ -228,6 +228,21 @@ def test_frames_that_crossed_a_reset_are_ignored(pair: Pair, role: Role) -> None
     assert pair.request(GET, end_stream=True) == stream_id + 2
 
 
+def test_buffers_may_be_used_again_at_once(pair: Pair) -> None:
+    stream_id = pair.client.open(POST, end_stream=False)
+    buffer = bytearray(b"first")
+    pair.client.send_data(stream_id, memoryview(buffer)[1:], end_stream=False)
+    buffer[:] = b"other"
+    pair.client.send_data(stream_id, buffer, end_stream=True)
+    wire = bytearray(pair.client.pull(65_536))
+    cut = len(wire) - 20
+    events = pair.server.receive(memoryview(wire)[:cut])
+    wire[:cut] = bytes(cut)
+    events += pair.server.receive(wire[cut:])
+    wire[:] = bytes(len(wire))
+    assert events == [Head(stream_id, POST, False), Data(stream_id, b"irstother", 9, True)]
+
+
 def test_ping_is_answered_with_its_payload(pair: Pair, role: Role) -> None:
     asking, _ = pair.ends(role)
     asking.ping(b"12345678")

@@ -86,8 +86,8 @@ def test_push_is_disabled_by_clients(engine: Engine) -> None:
 
 
 def test_extra_settings_keep_all_bits_of_their_id(engine: Engine, role: Role) -> None:
-    session = engine.session(role, Limits(extra_settings={0xF5C1: 0x0102_0304}))
-    assert b"\xf5\xc1\x01\x02\x03\x04" in session.pull(65_536)
+    session = engine.session(role, Limits(extra_settings={0xF5C1: 0x0102_0304, 0xFFFF: 2**32 - 1}))
+    assert b"\xf5\xc1\x01\x02\x03\x04\xff\xff\xff\xff\xff\xff" in session.pull(65_536)
 
 
 def test_settings_are_reported_whole_and_acknowledged(engine: Engine, role: Role) -> None:
