@@ -113,7 +113,7 @@ def _probes(management: Management, *, open_metrics: bool) -> APIRouter:
         readiness = Readiness(
             status="ok" if state.serving else "draining" if state.draining else "starting",
             instances=sum(1 for instance in state.instances if instance.healthy and instance.tunnels),
-            tunnels=state.registry.tunnels,
+            tunnels=state.tunnels,
         )
         code = status.HTTP_200_OK if state.serving else status.HTTP_503_SERVICE_UNAVAILABLE
         return JSONResponse(readiness.model_dump(), status_code=code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Option
 
 from backplane.cli.exit import CommandError
@@ -227,9 +226,10 @@ def edge(
     warn_of_strangers(EdgeSettings)
     try:
         from .main import run
+
+        run(settings)
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is not installed: an edge needs backplane-server[edge]") from error
-    raise typer.Exit(run(settings))
 
 
 def without_password(url: str | None) -> str | None:

@@ -30,12 +30,17 @@ class EdgeMetrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
+        ProcessCollector("backplane_data_plane", pid=self._plane_pid, registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
     def render(self) -> bytes:
         """Return the metrics as text (version 0.0.4 of the format)."""
         return generate_latest(self._registry)
+
+    def _plane_pid(self) -> int:
+        """Return the data plane's process; while there is none, a number that no process has."""
+        return self._state.ready.pid if self._state.ready is not None else -1
 
     def collect(self) -> Iterator[Metric]:
         """Give every metric family (prometheus_client calls this)."""
@@ -60,7 +65,7 @@ class EdgeMetrics(Collector):
             gauge.add_metric(list(labels), count)
         yield gauge
         tunnels = GaugeMetricFamily("backplane_tunnels", "Tunnels that stand.")
-        tunnels.add_metric([], self._state.registry.tunnels)
+        tunnels.add_metric([], self._state.tunnels)
         yield tunnels
 
 

@@ -1,9 +1,12 @@
 """The data plane: both listeners, the registry and the gateway, driven through the port and nothing else.
 
-Life: made with its settings, started with a first snapshot, it then serves from whatever snapshot came last. On
-DrainPlane it stops in this order, so that no request whose first byte it has accepted fails: agents are told and get
-tunnels elsewhere; public listeners close and every next response says `Connection: close`; when the last public
-connection is gone the tunnels close. Then it says PlaneStopped.
+Life: made with its settings, started with a first snapshot, it then serves from whatever snapshot came last, whether
+or not there is a control process. When it is to drain it stops in this order, so that no request whose first byte it
+has accepted fails: agents are told and get tunnels elsewhere; public listeners close and every next response says
+`Connection: close`; when the last public connection is gone the tunnels close. Then it says PlaneStopped.
+
+What the control process is told of are states, not events, so that one that comes late, or is slow, knows as much as
+any other: all of the registry once, then the agents that something has changed about.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +25,7 @@ from h2s.liveness import LivenessTimes
 from h2s.tunnel import edge_ssl_context
 
 from .accesslog import AccessLog
+from .address import Address, CannotListen, join
 from .explain import explain
 from .gateway import EdgeGateway
 from .heap import FEW, Heap
@@ -40,41 +44,27 @@ from .port import (
     InstanceState,
     PlaneReady,
     PlaneStopped,
-    Port,
     PortMessage,
+    RegistryChange,
     RegistryState,
     RenewCertificate,
     RequestCount,
+    Start,
 )
-from .registry import Change, Registry
+from .registry import Agent, Change, Registry
 from .routing import Router
+from .seam import Port
 from .snapshot import Snapshot, SnapshotChange
 from .tunnels import TunnelListener
 
-__all__ = ["CannotListen", "DataPlane", "PlaneSettings"]
+__all__ = ["DataPlane", "PlaneSettings"]
 
 log: Any = structlog.get_logger("edge")
 
 REPORT_INTERVAL = 1.0
 """Seconds between two reports of counters."""
-CHANGE_DELAY = 0.02
-"""Seconds in which registry changes are gathered into one report."""
-CHANGE_DELAY_PER_AGENT = 50e-6
-"""Seconds more for each agent, so that reports take a bounded share of the time however many there are."""
-
-Address = tuple[str, int]
-
-
-class CannotListen(Exception):
-    """An address cannot be bound. `listener` is its setting's name, `address` is HOST:PORT."""
-
-    def __init__(self, listener: str, address: str, error: OSError) -> None:
-        # Of an error of the system, asyncio and uvloop give texts of their own; one of the resolver has only its text.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
-        super().__init__(f"cannot listen on --{listener} {address}: {reason}")
-        self.listener = listener
-        self.address = address
+FLUSH_TIMEOUT = 1.0
+"""Seconds that the control process has to take the last reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +111,16 @@ class DataPlane:
             limits=settings.lobby_limits,
         )
         self._loop = asyncio.get_running_loop()
-        self._change_timer: asyncio.TimerHandle | None = None
         self._counter_timer: asyncio.TimerHandle | None = None
         self._drain: asyncio.Future[float] = self._loop.create_future()
         self._configured = asyncio.Event()
-        port.receive = self._on_command
+        self._ready: PlaneReady | None = None
+        self._all_is_due = True
+        """Whether the control process has to be told of the whole registry, and of every series of counters."""
+        self._told: dict[tuple[str, int], int] = {}
+        """Requests as the control process knows them."""
+        port.receive = self.on_command
+        port.on_attach = self._on_attach
         self._take(snapshot)
 
     async def run(self) -> None:
@@ -137,30 +132,42 @@ class DataPlane:
             await self._configured.wait()
             tunnel = await _listen("tunnel", self._tunnels.start, self._settings.tunnel)
             public = await _listen("public", self._ingress.start, self._settings.public)
-            self._port.send(PlaneReady(public=_join(public), tunnel=_join(tunnel)))
-            self._count()
+            self._ready = PlaneReady(public=join(public), tunnel=join(tunnel), pid=os.getpid())
+            self._on_attach()
+            self._counter_timer = self._loop.call_later(REPORT_INTERVAL, self._count)
             await self._stop(await self._drain)
-            self._send_registry()
-            self._send_counters()
+            self._report()
+            await self._port.flush(FLUSH_TIMEOUT)
             self._port.send(PlaneStopped())
+            await self._port.flush(FLUSH_TIMEOUT)
         finally:
             self._tunnels.abort()
             await self._ingress.close()
-            for timer in (self._change_timer, self._counter_timer):
-                if timer is not None:
-                    timer.cancel()
+            if self._counter_timer is not None:
+                self._counter_timer.cancel()
             if self._access_log is not None:
                 self._access_log.close()
 
+    def drain(self, timeout: float) -> None:
+        """Have `run` stop: take nothing new, and finish what runs within `timeout` seconds."""
+        if not self._drain.done():
+            self._drain.set_result(timeout)
+            self._configured.set()
+
     async def _stop(self, timeout: float) -> None:
+        log.info("draining", timeout=timeout)
         deadline = self._loop.time() + timeout
         self._gateway.draining = True
         await self._tunnels.drain(timeout)
         await self._ingress.drain(timeout)
         await self._tunnels.close(max(0.0, deadline - self._loop.time()))
 
-    def _on_command(self, message: PortMessage) -> None:
-        if isinstance(message, Configure):
+    def on_command(self, message: PortMessage) -> None:
+        """Obey the control process."""
+        if isinstance(message, Start):
+            self._renew_certificate(message.tunnel_certificate, message.tunnel_key)
+            self._take(message.snapshot)
+        elif isinstance(message, Configure):
             self._take(message.snapshot)
         elif isinstance(message, ChangeConfig):
             self._take(message.change)
@@ -168,18 +175,15 @@ class DataPlane:
             explanation = explain(self._gateway.router, message.question)
             self._port.send(Explained(id=message.id, explanation=explanation))
         elif isinstance(message, RenewCertificate):
-            self._renew_certificate(message)
-        elif isinstance(message, DrainPlane) and not self._drain.done():
-            self._drain.set_result(message.timeout)
-            self._configured.set()
+            self._renew_certificate(message.certificate, message.key)
+        elif isinstance(message, DrainPlane):
+            self.drain(message.timeout)
 
-    def _renew_certificate(self, message: RenewCertificate) -> None:
+    def _renew_certificate(self, certificate: str, key: str) -> None:
         try:
-            self._tunnels.context = edge_ssl_context(message.certificate, message.key)
+            self._tunnels.context = edge_ssl_context(certificate, key)
         except OSError as error:
-            log.error(
-                "the new certificate cannot be used", certificate=message.certificate, reason=str(error)
-            )
+            log.error("the new certificate cannot be used", certificate=certificate, reason=str(error))
 
     def _take(self, part: Snapshot | SnapshotChange) -> None:
         """Serve from a new config, if this is all of one. Whatever is wrong with it, the one in force stays."""
@@ -189,10 +193,10 @@ class DataPlane:
             config = self._intake.take(part)
         except VersionGap as gap:
             log.warning("config asked for anew", reason=str(gap))
-            config, wants_snapshot = self._intake.config, True
+            wants_snapshot = True
         except ConfigRefused as refusal:
             log.error("config refused", version=refusal.version.n, reason=str(refusal))
-            config, refused = self._intake.config, str(refusal)
+            refused = str(refusal)
         else:
             total = config.table.routes.size if config is not None else 0
             self._heap.grew(len(part.routes), total=total, more=config is None)
@@ -207,10 +211,30 @@ class DataPlane:
                 and not before.table.shares_with(config.table)
             ):
                 self._heap.let_go(before.table.pieces)
+        self._send_config_state(refused=refused, wants_snapshot=wants_snapshot)
+
+    def _send_config_state(self, *, refused: str = "", wants_snapshot: bool = False) -> None:
+        config = self._intake.config
         version = config.snapshot.version if config is not None else None
         self._port.send(ConfigState(version=version, refused=refused, wants_snapshot=wants_snapshot))
 
     # -- reports to the control process ------------------------------------------------------------------------------
+
+    def _on_attach(self) -> None:
+        """Tell a control process that may know nothing."""
+        if self._ready is not None:
+            self._all_is_due = True
+            self._port.send(self._ready)
+            self._send_config_state()
+            self._report()
+
+    def _report(self) -> None:
+        self._port.post(self._registry_report)
+        self._port.post(self._counters_report)
+
+    def _count(self) -> None:
+        self._port.post(self._counters_report)
+        self._counter_timer = self._loop.call_later(REPORT_INTERVAL, self._count)
 
     def _on_change(self, changes: tuple[Change, ...]) -> None:
         for change in changes:
@@ -221,56 +245,58 @@ class DataPlane:
                 healthy=change.healthy,
                 total=change.total,
             )
-        if self._change_timer is None:
-            delay = CHANGE_DELAY + CHANGE_DELAY_PER_AGENT * len(self._registry.agents)
-            self._change_timer = self._loop.call_later(delay, self._report_change)
+        if self._ready is not None:
+            self._port.post(self._registry_report)
 
-    def _report_change(self) -> None:
-        self._change_timer = None
-        self._send_registry()
+    def _registry_report(self) -> RegistryState | RegistryChange:
+        registry = self._registry
+        changed, registry.changed = registry.changed, set()
+        tunnels = len(self._tunnels.tunnels)
+        if self._all_is_due:
+            return RegistryState(instances=_instances(registry.agents.values()), tunnels=tunnels)
+        agents = (registry.agents[agent_id] for agent_id in changed if agent_id in registry.agents)
+        return RegistryChange(agents=tuple(changed), instances=_instances(agents), tunnels=tunnels)
 
-    def _send_registry(self) -> None:
-        instances = tuple(
-            InstanceState(
-                service=instance.service,
-                agent_id=agent.agent_id,
-                zone=agent.zone,
-                labels=instance.labels,
-                healthy=instance.healthy,
-                total=instance.total,
-                in_flight=instance.in_flight,
-                tunnels=len(agent.tunnels),
-                publish=instance.publish,
-            )
-            for agent in self._registry.agents.values()
-            for instance in agent.instances.values()
-        )
-        self._port.send(RegistryState(instances=instances, tunnels=len(self._tunnels.tunnels)))
-
-    def _count(self) -> None:
-        self._send_counters()
-        self._counter_timer = self._loop.call_later(REPORT_INTERVAL, self._count)
-
-    def _send_counters(self) -> None:
+    def _counters_report(self) -> Counters:
         counters = self._gateway.counters
+        told = {} if self._all_is_due else self._told
+        self._all_is_due = False
         requests = tuple(
             RequestCount(service=service, status_class=f"{hundreds}xx", count=count)
             for (service, hundreds), count in counters.requests.items()
+            if told.get((service, hundreds)) != count
         )
-        self._port.send(
-            Counters(
-                requests=requests,
-                duration_buckets=tuple(counters.duration_buckets),
-                duration_sum=counters.duration_sum,
-                bytes_in=counters.bytes_in,
-                bytes_out=counters.bytes_out,
-                retries=counters.retries,
-                in_flight=self._gateway.in_flight,
-                public_connections=self._ingress.connections,
-                tunnels_opened=self._tunnels.opened,
-                registrations_refused=self._tunnels.refused,
-            )
+        self._told = dict(counters.requests)
+        return Counters(
+            requests=requests,
+            duration_buckets=tuple(counters.duration_buckets),
+            duration_sum=counters.duration_sum,
+            bytes_in=counters.bytes_in,
+            bytes_out=counters.bytes_out,
+            retries=counters.retries,
+            in_flight=self._gateway.in_flight,
+            public_connections=self._ingress.connections,
+            tunnels_opened=self._tunnels.opened,
+            registrations_refused=self._tunnels.refused,
         )
+
+
+def _instances(agents: Iterable[Agent]) -> tuple[InstanceState, ...]:
+    return tuple(
+        InstanceState(
+            service=instance.service,
+            agent_id=agent.agent_id,
+            zone=agent.zone,
+            labels=instance.labels,
+            healthy=instance.healthy,
+            total=instance.total,
+            in_flight=instance.in_flight,
+            tunnels=len(agent.tunnels),
+            publish=instance.publish,
+        )
+        for agent in agents
+        for instance in agent.instances.values()
+    )
 
 
 async def _listen(
@@ -280,9 +306,4 @@ async def _listen(
     try:
         return await start(*address)
     except OSError as error:
-        raise CannotListen(listener, _join(address), error) from error
-
-
-def _join(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise CannotListen(listener, join(address), error) from error

@@ -1,23 +1,26 @@
-"""The one seam between the control process and a data plane: typed messages both ways.
+"""The one seam between the control process and a data plane: typed messages both ways, one JSON document each.
 
-Down come snapshots and commands; up go readiness, registry changes and counters, batched. Both sides may stand in
-one process or in two: messages cross as bytes (one JSON document each), so neither side can reach into the other.
+Down come snapshots and commands; up go readiness, registry changes and counters. A process that has just come to the
+seam is told everything first: a data plane gets Start, a control process gets PlaneReady, RegistryState and Counters.
+How the messages cross is in `edge.seam`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
+from h2s.liveness import LivenessTimes
 from h2s.messages import ConfigVersion
 
 from .explain import Explanation, Question
+from .ingress.limits import IngressLimits
+from .lobby import LobbyLimits
 from .snapshot import Snapshot, SnapshotChange
 
 __all__ = [
+    "DURATION_BOUNDS",
     "ChangeConfig",
     "Command",
     "ConfigState",
@@ -30,10 +33,12 @@ __all__ = [
     "Notice",
     "PlaneReady",
     "PlaneStopped",
-    "Port",
+    "PortMessage",
+    "RegistryChange",
     "RegistryState",
     "RenewCertificate",
-    "local_ports",
+    "RequestCount",
+    "Start",
 ]
 
 
@@ -45,6 +50,31 @@ class PortMessage(BaseModel):
 
 
 # -- down --------------------------------------------------------------------------------------------------------------
+
+
+class Start(PortMessage):
+    """What a data plane is to be; the first word of every control process. One that runs takes from it the snapshot
+    and reads the certificates again: addresses, limits and logs stay as they are until it ends."""
+
+    kind: Literal["start"] = "start"
+    public: tuple[str, int]
+    tunnel: tuple[str, int]
+    tunnel_certificate: str
+    """Paths of PEM files. Keys cross by path, and the CA's key not at all."""
+    tunnel_key: str
+    public_certificate: str | None = None
+    """None: the public is served without TLS."""
+    public_key: str | None = None
+    access_log: str = "-"
+    """A file, `-` for stdout, or `none`."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "human", "json"] = "auto"
+    ingress_limits: IngressLimits = IngressLimits()
+    lobby_limits: LobbyLimits = LobbyLimits()
+    liveness: LivenessTimes = LivenessTimes()
+    drain_timeout: float = 30.0
+    """Seconds that requests have to finish when the edge stops."""
+    snapshot: Snapshot
 
 
 class Configure(PortMessage):
@@ -85,7 +115,7 @@ class DrainPlane(PortMessage):
 
 
 Command = Annotated[
-    Configure | ChangeConfig | Explain | RenewCertificate | DrainPlane, Field(discriminator="kind")
+    Start | Configure | ChangeConfig | Explain | RenewCertificate | DrainPlane, Field(discriminator="kind")
 ]
 
 
@@ -98,6 +128,7 @@ class PlaneReady(PortMessage):
     kind: Literal["ready"] = "ready"
     public: str
     tunnel: str
+    pid: int
 
 
 class ConfigState(PortMessage):
@@ -138,10 +169,21 @@ class InstanceState(BaseModel):
 
 
 class RegistryState(PortMessage):
-    """All instances and how many tunnels there are; sent when something changed."""
+    """All instances and how many tunnels there are."""
 
     kind: Literal["registry"] = "registry"
     instances: tuple[InstanceState, ...]
+    tunnels: int
+
+
+class RegistryChange(PortMessage):
+    """What has changed since the last word about the registry."""
+
+    kind: Literal["registry_change"] = "registry_change"
+    agents: tuple[str, ...]
+    """Ids of the agents that something has changed about: what was known of their instances is no more."""
+    instances: tuple[InstanceState, ...]
+    """The instances that these agents have now, if any."""
     tunnels: int
 
 
@@ -160,6 +202,7 @@ class Counters(PortMessage):
 
     kind: Literal["counters"] = "counters"
     requests: tuple[RequestCount, ...]
+    """Those that have changed since the last report."""
     duration_buckets: tuple[int, ...]
     """Requests by duration, one number for each bound of `DURATION_BOUNDS` and one for those above."""
     duration_sum: float
@@ -179,48 +222,9 @@ class PlaneStopped(PortMessage):
 
 
 Notice = Annotated[
-    PlaneReady | ConfigState | Explained | RegistryState | Counters | PlaneStopped,
+    PlaneReady | ConfigState | Explained | RegistryState | RegistryChange | Counters | PlaneStopped,
     Field(discriminator="kind"),
 ]
 
 DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds in seconds of the buckets of request durations."""
-
-_commands: TypeAdapter[PortMessage] = TypeAdapter(Command)
-_notices: TypeAdapter[PortMessage] = TypeAdapter(Notice)
-
-
-class Port:
-    """One end of the seam: `send` puts a message on the wire, `receive` is set by whoever listens on this end."""
-
-    def __init__(self, decode: Callable[[bytes], PortMessage]) -> None:
-        self._decode = decode
-        self._write: Callable[[bytes], None] | None = None
-        self.receive: Callable[[PortMessage], None] | None = None
-
-    def connect(self, write: Callable[[bytes], None]) -> None:
-        """Say where bytes for the other end go."""
-        self._write = write
-
-    def send(self, message: PortMessage) -> None:
-        """Send a message to the other end."""
-        assert self._write is not None
-        self._write(message.model_dump_json().encode())
-
-    def feed(self, data: bytes) -> None:
-        """A message from the other end came, as bytes."""
-        if self.receive is not None:
-            self.receive(self._decode(data))
-
-
-def local_ports() -> tuple[Port, Port]:
-    """Return the control process's end and the data plane's end of a seam inside one process."""
-    loop = asyncio.get_running_loop()
-    control, plane = Port(_notices.validate_json), Port(_commands.validate_json)
-    control.connect(lambda data: _later(loop, plane, data))
-    plane.connect(lambda data: _later(loop, control, data))
-    return control, plane
-
-
-def _later(loop: asyncio.AbstractEventLoop, port: Port, data: bytes) -> None:
-    loop.call_soon(port.feed, data)

@@ -189,6 +189,8 @@ class Registry:
         self.published: list[Service] = []
         """Services with instances that discovery may route to."""
         self.listeners: list[Listener] = []
+        self.changed: set[str] = set()
+        """Ids of the agents that something has changed about; whoever has told of them puts an empty set here."""
 
     def check(self, agent_id: str, generation: int, offers: list[Offer]) -> None:
         """Say whether a tunnel of this agent may come.
@@ -231,6 +233,7 @@ class Registry:
             for offer in offers:
                 self._add_instance(agent, offer)
         known.tunnels.append(tunnel)
+        self.changed.add(known.agent_id)
         self._list_instances(known)
         return known, outdated
 
@@ -249,6 +252,7 @@ class Registry:
                 instance.healthy, instance.total, instance.since = item.healthy, item.total, now
                 changes.append(_change(instance, was_up))
         if changes:
+            self.changed.add(agent.agent_id)
             self._list_instances(agent)
         return changes
 
@@ -257,6 +261,7 @@ class Registry:
         if tunnel in agent.tunnels:
             agent.tunnels.remove(tunnel)
             agent.draining.append(tunnel)
+            self.changed.add(agent.agent_id)
             self._list_instances(agent)
 
     def remove_tunnel(self, agent: Agent, tunnel: Tunnel) -> list[Change]:
@@ -266,6 +271,7 @@ class Registry:
                 tunnels.remove(tunnel)
         if self.agents.get(agent.agent_id) is not agent:
             return []
+        self.changed.add(agent.agent_id)
         if agent.tunnels or agent.draining:
             self._list_instances(agent)
             return []

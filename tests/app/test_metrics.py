@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import EdgeMetrics
 from app.state import EdgeState
-from edge.port import DURATION_BOUNDS, Counters, RegistryState, RequestCount
+from edge.port import DURATION_BOUNDS, PlaneReady, RegistryState, RequestCount
 
-from .test_state import make_instance
+from .notices import make_counters, make_instance
 
 
 def scrape(*notices: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -29,22 +30,6 @@ def scrape(*notices: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float
         for sample in family.samples
         if sample.name.startswith("backplane_")
     }
-
-
-def make_counters(**changes: Any) -> Counters:
-    values: dict[str, Any] = {
-        "requests": (),
-        "duration_buckets": tuple(range(len(DURATION_BOUNDS) + 1)),
-        "duration_sum": 12.5,
-        "bytes_in": 1,
-        "bytes_out": 2,
-        "retries": 3,
-        "in_flight": 4,
-        "public_connections": 5,
-        "tunnels_opened": 6,
-        "registrations_refused": 7,
-    }
-    return Counters(**(values | changes))
 
 
 def test_instances_are_counted_by_service_zone_and_health() -> None:
@@ -101,3 +86,12 @@ def test_durations_make_a_cumulative_histogram() -> None:
     assert values == sorted(values)
     assert samples[f"{name}_count", ()] == values[-1] == sum(range(len(DURATION_BOUNDS) + 1))
     assert samples[f"{name}_sum", ()] == 12.5
+
+
+def test_the_data_planes_process_is_told_apart_from_this_one() -> None:
+    def start_times(*notices: Any) -> list[float]:
+        samples = scrape(*notices)
+        return [value for (name, _), value in samples.items() if "process_start_time" in name]
+
+    assert start_times() == []
+    assert len(start_times(PlaneReady(public="a:1", tunnel="b:2", pid=os.getppid()))) == 1

@@ -54,8 +54,7 @@ class Ground:
     @property
     def descriptors(self) -> int:
         """File descriptors of the edge."""
-        count: int = self.edge.tree()[0].num_fds()
-        return count
+        return sum(process.num_fds() for process in self.edge.tree())
 
     def is_as_before(self) -> bool:
         """Whether nothing is left of any other peer."""

@@ -23,7 +23,7 @@ from h2s.engine.choice import ENGINE_VARIABLE
 
 from .address import Address
 
-__all__ = ["Origin", "Program", "answers", "backplane", "eventually"]
+__all__ = ["Origin", "Program", "answers", "backplane", "eventually", "is_gone"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 20.0
@@ -53,6 +53,14 @@ def answers(url: str, host: str | None = None) -> bool:
     except httpx.TransportError:
         return False
     return response.status_code == 200
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Return whether a process has ended, though perhaps nobody has asked how."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def backplane(*arguments: object) -> list[str]:
@@ -147,9 +155,11 @@ class Program:
 
     def kill(self) -> None:
         """End the process and its children without a word."""
-        for process in self.tree():
+        tree = self.tree()
+        for process in tree:
             process.kill()
         self.process.wait()
+        eventually(lambda: all(map(is_gone, tree)), within=STOP_TIMEOUT, what="every process has ended")
 
 
 class Origin(Program):

@@ -14,9 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from .address import Address, free_address
 from .certificate import Certificate
-from .programs import Origin, Program, answers, backplane
+from .programs import Origin, Program, answers, backplane, is_gone
 
 __all__ = ["Agent", "Edge", "Stage"]
 
@@ -50,6 +52,11 @@ class Edge(Program):
     def wait_ready(self) -> None:
         """Wait until the edge says so."""
         self.wait_until(lambda: answers(f"{self.api_url}/readyz"), "the edge is ready")
+
+    def part(self, module: str) -> psutil.Process:
+        """Return the one process of this edge that runs `module`: app.control or edge.main."""
+        [found] = [one for one in self.tree() if not is_gone(one) and module in one.cmdline()]
+        return found
 
     @property
     def addresses(self) -> tuple[Address, Address, Address]:

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,25 +14,28 @@ from typing import Any
 import pytest
 
 from app.identity import DataDirectory, Identity
+from app.state import EdgeState
 from edge import plane as plane_module
-from edge.plane import CannotListen, DataPlane, PlaneSettings
+from edge.address import CannotListen
+from edge.plane import DataPlane, PlaneSettings
 from edge.port import (
+    ConfigState,
     Configure,
     Counters,
     DrainPlane,
     PlaneReady,
     PlaneStopped,
-    Port,
     PortMessage,
-    RegistryState,
+    RegistryChange,
     RenewCertificate,
-    local_ports,
 )
+from edge.seam import Port, joined_ports
 from h2s.messages import AgentMessage, Draining
 from h2s.tunnel import agent_ssl_context, edge_ssl_context
 from h2s.wire import EDGE_NAME
 
 from .agents import PATIENCE, ScriptedAgent, eventually, load_identity, make_snapshot
+from .fakes import make_report
 
 GET = b"GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n"
 UNFINISHED_POST = b"POST / HTTP/1.1\r\nHost: web.localhost\r\nContent-Length: 9\r\n\r\n"
@@ -44,15 +48,20 @@ class Edge:
         self.identity = identity
         self.notices: list[PortMessage] = []
         self.control: Port
-        self.control, port = local_ports()
-        self.control.receive = self.notices.append
+        self.state = EdgeState()
+        self.control, self.port = joined_ports()
+        self.control.receive = self._on_notice
         values: dict[str, Any] = {
             "public": ("127.0.0.1", 0),
             "tunnel": ("127.0.0.1", 0),
             "tunnel_context": edge_ssl_context(str(identity.edge_certificate), str(identity.edge_key)),
         }
-        self.plane = DataPlane(PlaneSettings(**(values | settings)), port, make_snapshot(identity))
+        self.plane = DataPlane(PlaneSettings(**(values | settings)), self.port, make_snapshot(identity))
         self.task = asyncio.create_task(self.plane.run())
+
+    def _on_notice(self, notice: PortMessage) -> None:
+        self.notices.append(notice)
+        self.state.on_notice(notice)
 
     def last(self, kind: type[Any]) -> Any:
         """Return the last notice of a kind, or None."""
@@ -81,9 +90,8 @@ class Edge:
 
     @property
     def healthy(self) -> int:
-        """How many instances were last reported to be up."""
-        state = self.last(RegistryState)
-        return sum(bool(one.healthy and one.tunnels) for one in state.instances) if state else 0
+        """How many instances are up, by all that was reported."""
+        return sum(bool(one.healthy and one.tunnels) for one in self.state.instances)
 
     async def open(self, request: bytes = GET) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Send a public request."""
@@ -103,7 +111,7 @@ class Edge:
         """Have it drain, and wait until it has."""
         self.control.send(DrainPlane(timeout=timeout))
         await asyncio.wait_for(self.task, timeout + PATIENCE)
-        await asyncio.sleep(0)
+        await eventually(lambda: self.last(PlaneStopped), "PlaneStopped")
 
 
 @asynccontextmanager
@@ -116,6 +124,8 @@ async def running(identity: Identity, **settings: Any) -> AsyncIterator[Edge]:
         edge.task.cancel()
         with suppress(asyncio.CancelledError):
             await edge.task
+        edge.port.detach()
+        edge.control.detach()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.wait_for(asyncio.gather(*left, return_exceptions=True), PATIENCE)
 
@@ -148,7 +158,7 @@ def test_a_request_reaches_an_agent_and_is_counted_and_logged(identity: Identity
         [request] = counters.requests
         assert (request.service, request.status_class, request.count) == ("web", "2xx", 1)
         assert (counters.in_flight, counters.bytes_out, counters.tunnels_opened) == (0, 5, 1)
-        assert edge.last(RegistryState).instances == ()
+        assert edge.state.instances == ()
         assert isinstance(edge.notices[-1], PlaneStopped)
         assert agent.closed
 
@@ -229,6 +239,8 @@ def test_an_address_in_use_is_named_and_the_other_is_let_go_of(identity: Identit
             edge = Edge(identity, **addresses)
             with pytest.raises(CannotListen) as caught:
                 await edge.task
+            edge.port.detach()
+            edge.control.detach()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             assert str(caught.value) == f"cannot listen on --{listener} {address}: Address already in use"
 
@@ -294,15 +306,75 @@ def test_a_renewed_certificate_is_shown_to_new_agents_and_old_tunnels_go_on(tmp_
             data.file("edge.crt").unlink()
             assert identity.renew(data) is not None
             edge.control.send(RenewCertificate(**names))
-            await asyncio.sleep(0)
-            after = await shown(edge)
-            assert after != before
+            deadline = time.monotonic() + PATIENCE
+            while (after := await shown(edge)) == before:
+                assert time.monotonic() < deadline
             assert ssl.DER_cert_to_PEM_cert(after) == identity.edge_certificate.read_text()
             fetching = asyncio.create_task(edge.fetch())
             (await agent.call()).answer(b"hello")
             assert b"hello" in await fetching
             edge.control.send(RenewCertificate(certificate="nowhere", key="nowhere"))
-            await asyncio.sleep(0)
+            known = edge.last(ConfigState)
+            edge.control.send(Configure(snapshot=make_snapshot(identity)))
+            await eventually(lambda: edge.last(ConfigState) is not known, "the message behind it")
             assert await shown(edge) == after
 
         play(identity, scene)
+
+
+def test_a_control_process_that_comes_later_is_told_everything(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        fetching = asyncio.create_task(edge.fetch())
+        (await agent.call()).answer(b"hello")
+        await fetching
+        edge.control.detach()
+        await eventually(lambda: not edge.port.attached, "the plane has noticed")
+        agent.send(AgentMessage(report=make_report(0)))
+        await eventually(lambda: not edge.serves(agent), "the plane goes on alone")
+        edge.notices.clear()
+        edge.state = EdgeState()
+        for port, sock in zip((edge.control, edge.port), socket.socketpair(), strict=True):
+            port.attach(sock)
+        await eventually(lambda: edge.last(Counters), "the counters")
+        assert edge.notices[0] == await edge.ready()
+        [instance] = edge.state.instances
+        assert (instance.agent_id, instance.healthy, edge.state.tunnels) == ("a", 0, 1)
+        assert [one.count for one in edge.last(Counters).requests] == [1]
+
+    play(identity, scene)
+
+
+def test_a_change_is_told_at_once_and_of_its_agent_only(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        await edge.agent(agent_id="a")
+        other = await edge.agent(agent_id="b")
+        await eventually(lambda: edge.healthy == 2, "both are reported")
+        edge.notices.clear()
+        other.send(AgentMessage(report=make_report(0)))
+        await eventually(lambda: edge.healthy == 1, "the change")
+        changes = [one for one in edge.notices if isinstance(one, RegistryChange)]
+        assert [one.agents for one in changes] == [("b",)]
+        other.connection.abort()
+        await eventually(lambda: len(edge.state.instances) == 1, "the loss")
+        last: RegistryChange = edge.last(RegistryChange)
+        assert (last.agents, last.instances, last.tunnels) == (("b",), (), 1)
+
+    play(identity, scene)
+
+
+def test_series_that_have_not_changed_are_not_told_again(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plane_module, "REPORT_INTERVAL", 0.01)
+
+    async def scene(edge: Edge) -> None:
+        assert (await edge.fetch()).startswith(b"HTTP/1.1 404")
+        await eventually(lambda: edge.state.counters and edge.state.counters.requests, "the count")
+        edge.notices.clear()
+        await eventually(lambda: edge.last(Counters), "the next report")
+        assert edge.last(Counters).requests == ()
+        assert edge.state.counters is not None
+        assert [one.count for one in edge.state.counters.requests] == [1]
+
+    play(identity, scene)

@@ -1,71 +1,83 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from edge.ingress import IngressLimits
+from edge.lobby import LobbyLimits
 from edge.port import (
+    Command,
     Configure,
     DrainPlane,
     InstanceState,
+    Notice,
     PlaneReady,
     PlaneStopped,
     PortMessage,
+    RegistryChange,
     RegistryState,
-    local_ports,
+    Start,
 )
 from edge.snapshot import JoinGrant, Snapshot
+from h2s.liveness import LivenessTimes
 
 from .fakes import VERSION
 
-
-def exchange(down: list[PortMessage], up: list[PortMessage]) -> tuple[list[PortMessage], list[PortMessage]]:
-    """Send messages both ways and return what came out of each end."""
-    got_down: list[PortMessage] = []
-    got_up: list[PortMessage] = []
-
-    async def main() -> None:
-        control, plane = local_ports()
-        control.receive, plane.receive = got_up.append, got_down.append
-        for message in down:
-            control.send(message)
-        for message in up:
-            plane.send(message)
-        assert not got_down
-        assert not got_up
-        await asyncio.sleep(0)
-
-    asyncio.run(main())
-    return got_down, got_up
+COMMANDS: TypeAdapter[PortMessage] = TypeAdapter(Command)
+NOTICES: TypeAdapter[PortMessage] = TypeAdapter(Notice)
+SNAPSHOT = Snapshot(
+    version=VERSION,
+    edge_id="e",
+    grants=(JoinGrant(token_id="t", secret_sha256="0", labels={"a": "b"}, expires=1.5),),
+)
+INSTANCE = InstanceState(
+    service="web", agent_id="a", zone="", labels={"a": "b"}, healthy=1, total=2, in_flight=3, tunnels=1
+)
 
 
-def test_messages_cross_in_order_as_equal_copies() -> None:
-    grant = JoinGrant(token_id="t", secret_sha256="0", labels={"a": "b"}, expires=1.5)
-    down: list[PortMessage] = [
-        Configure(snapshot=Snapshot(version=VERSION, edge_id="e", grants=(grant,))),
+@pytest.mark.parametrize(
+    "message",
+    [
+        Start(
+            public=("::1", 80),
+            tunnel=("127.0.0.1", 1),
+            tunnel_certificate="/c",
+            tunnel_key="/k",
+            ingress_limits=IngressLimits(head_timeout=1.5),
+            lobby_limits=LobbyLimits(max_unregistered=3),
+            liveness=LivenessTimes(idle=2.5),
+            snapshot=SNAPSHOT,
+        ),
+        Configure(snapshot=SNAPSHOT),
         DrainPlane(timeout=1.0),
-    ]
-    instance = InstanceState(
-        service="web", agent_id="a", zone="", labels={"a": "b"}, healthy=1, total=2, in_flight=3, tunnels=1
-    )
-    up: list[PortMessage] = [
-        PlaneReady(public="[::1]:80", tunnel="127.0.0.1:1"),
-        RegistryState(instances=(instance,), tunnels=1),
+    ],
+    ids=lambda message: message.kind,
+)
+def test_a_command_arrives_as_it_was_sent(message: PortMessage) -> None:
+    assert COMMANDS.validate_json(message.model_dump_json()) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        PlaneReady(public="[::1]:80", tunnel="127.0.0.1:1", pid=7),
+        RegistryState(instances=(INSTANCE,), tunnels=1),
+        RegistryChange(agents=("a", "b"), instances=(INSTANCE,), tunnels=1),
         PlaneStopped(),
-    ]
-    got_down, got_up = exchange(down, up)
-    assert (got_down, got_up) == (down, up)
-    assert got_down[0] is not down[0]
+    ],
+    ids=lambda message: message.kind,
+)
+def test_a_notice_arrives_as_it_was_sent(message: PortMessage) -> None:
+    assert NOTICES.validate_json(message.model_dump_json()) == message
 
 
 def test_a_message_of_another_version_or_direction_is_not_taken() -> None:
-    async def main() -> None:
-        control, plane = local_ports()
-        control.receive = plane.receive = lambda message: None
-        with pytest.raises(ValidationError):
-            plane.feed(b'{"v":2,"kind":"drain","timeout":1}')
-        with pytest.raises(ValidationError):
-            plane.feed(PlaneStopped().model_dump_json().encode())
+    with pytest.raises(ValidationError):
+        COMMANDS.validate_json(b'{"v":2,"kind":"drain","timeout":1}')
+    with pytest.raises(ValidationError):
+        COMMANDS.validate_json(PlaneStopped().model_dump_json())
 
-    asyncio.run(main())
+
+def test_no_secret_of_a_token_crosses_but_its_hash() -> None:
+    assert "secret_sha256" in Configure(snapshot=SNAPSHOT).model_dump_json()
+    assert "secret_sha256" not in repr(SNAPSHOT)

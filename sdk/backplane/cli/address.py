@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 
 __all__ = ["Address", "AddressSetting"]
 
@@ -72,5 +72,7 @@ def _coerce(value: object) -> object:
     return Address.parse(value)
 
 
-AddressSetting = Annotated[Address, BeforeValidator(_coerce)]
+AddressSetting = Annotated[
+    Address, BeforeValidator(_coerce), PlainSerializer(str, return_type=str, when_used="json")
+]
 """The type of a setting that is written HOST:PORT."""

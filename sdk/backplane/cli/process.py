@@ -1,6 +1,7 @@
-"""Running a server: its event loop, and the signals that stop it.
+"""Running a server: its event loop, and how it ends.
 
-The first SIGTERM or SIGINT asks the server to stop by setting an event; the second ends it at once.
+`run_until_stopped` is for a server of one process: the first SIGTERM or SIGINT asks it to stop by setting an event; the
+second ends it at once. `run_on_loop` and `exit_with` are for processes of a server that are told otherwise.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import ctypes
 import gc
 import resource
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from .exit import CommandError
 
-__all__ = ["run_until_stopped"]
+__all__ = ["exit_with", "run_on_loop", "run_until_stopped"]
 
 M_MMAP_THRESHOLD = -3
 """See mallopt(3). Setting it also stops glibc from raising it."""
@@ -29,16 +31,30 @@ Main = Callable[[asyncio.Event], Coroutine[Any, Any, T]]
 
 
 def run_until_stopped(main: Main[T]) -> T:
-    """Run `main(stop)` to its end on uvloop, or on asyncio's loop where uvloop is not installed.
+    """Run `main(stop)` to its end, as `run_on_loop` does.
 
     Raises:
         CommandError: a second signal ended it before it had finished.
     """
+    return run_on_loop(_with_signals(main))
+
+
+def run_on_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` to its end on uvloop, or on asyncio's loop where uvloop is not installed."""
     _allow_descriptors()
     _keep_large_blocks_apart()
     gc.freeze()  # what is loaded at the start stays
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_with_signals(main))
+        return runner.run(main)
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """Run `main` and exit with its code, or with that of a CommandError, which is one line on stderr."""
+    try:
+        sys.exit(main())
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_code)
 
 
 def _allow_descriptors() -> None:
