@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from h2s.errors import ConnectionLost, HandshakeError
+from h2s.errors import HandshakeError
 from h2s.tunnel import HANDSHAKE_TIMEOUT, Acceptor
 
 from .complaints import Complaints
@@ -138,5 +138,5 @@ def _translated(error: BaseException) -> Exception:
     if isinstance(error, ssl.SSLError):
         return HandshakeError(f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}")
     if isinstance(error, ConnectionError):
-        return ConnectionLost(f"the connection ended in TLS ({error or 'closed'})")
+        return error
     return HandshakeError(f"TLS failed: {error!r}")

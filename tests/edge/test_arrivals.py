@@ -170,3 +170,17 @@ def test_the_log_has_a_few_lines_of_a_flood_and_their_number(play: Play) -> None
     assert len(failed) + sum(line.get("more", 1) - 1 for line in failed) == 100
     assert failed[0]["peer"] == STRANGER
     assert failed[0]["reason"] == "TLS failed: http request"
+
+
+def test_who_only_looks_whether_the_port_is_open_is_no_line_of_the_log(play: Play) -> None:
+    with structlog.testing.capture_logs() as lines:
+
+        async def scene(edge: Edge) -> None:
+            for leave in (socket.socket.close, reset):
+                visitor = await dial(edge)
+                await eventually(lambda: waiting(edge) == 1, "a place")
+                leave(visitor)
+                await eventually(lambda: waiting(edge) == 0, "no place")
+
+        play(scene)
+    assert [line for line in lines if line["event"] == "no tunnel"] == []
