@@ -216,7 +216,7 @@ class Supervisor:
                 self._kill_at = time.monotonic() + LAST_DELAY
         elif not self._up:
             self._exit_code = max(code, 1)
-            if code <= 1:
+            if code <= 0:
                 self._say("error", f"{child.name} ended before the edge was up", how=_how(code))
             self._end_at_once()
         else:
