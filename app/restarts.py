@@ -6,7 +6,7 @@ __all__ = ["Restarts"]
 
 FIRST_DELAY = 0.1
 MOST_DELAY = 30.0
-STEADY = 30.0
+STEADY = 10.0
 """Seconds of life after which an end counts as the first."""
 
 

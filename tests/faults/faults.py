@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psutil
 
-from tests.e2e.programs import eventually
+from tests.e2e.programs import eventually, is_gone
 
 from .site import STABLE, Needs, Site
 from .trial import Fault, Promise
@@ -19,6 +19,8 @@ HANG_TIMEOUT = 2.0
 HANG = 1.5 * HANG_TIMEOUT
 REST = STABLE + 0.2
 """Seconds after which an agent surely meets the loss of a tunnel as it would the first; after less it waits longer."""
+STEADY = 10.0
+"""Seconds after which the end of a process of an edge counts as its first."""
 CROWD = 200
 
 
@@ -92,6 +94,23 @@ def edge_crashes(site: Site) -> None:
     site.restart_first_edge()
 
 
+def control_process_crashes(site: Site) -> None:
+    """SIGKILL to what answers the API of an edge; the edge starts another one."""
+    _kill_part(site, "app.control")
+
+
+def data_plane_crashes(site: Site) -> None:
+    """SIGKILL to what carries the traffic of an edge; the edge starts another one."""
+    _kill_part(site, "edge.main")
+
+
+def _kill_part(site: Site, module: str) -> None:
+    process = site.first.part(module)
+    process.kill()
+    eventually(lambda: is_gone(process), within=5, what="the process has ended")
+    site.notice()
+
+
 # -- the network -------------------------------------------------------------------------------------------------------
 
 
@@ -151,6 +170,8 @@ FAULTS = (
     Fault("app hung, beyond its time", app_hangs, Promise.HUNG, IMPATIENT),
     Fault("edge stopped, started again", edge_stops, Promise.NOTHING, TWO_EDGES, rest=REST),
     Fault("edge killed, started again", edge_crashes, Promise.IN_FLIGHT, TWO_EDGES, rest=REST),
+    Fault("control process killed", control_process_crashes, Promise.NOTHING, rest=STEADY),
+    Fault("data plane killed", data_plane_crashes, Promise.IN_FLIGHT, TWO_EDGES, rest=STEADY),
     Fault("link cut", link_is_cut, Promise.IN_FLIGHT, rest=REST),
     _half_open("link half-open, both ways", link_goes_silent),
     _half_open("link half-open, towards the edge", link_to_edge_goes_silent),
