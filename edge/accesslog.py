@@ -64,6 +64,8 @@ class AccessLog:
         self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
         self._given = 0
         """Bytes given to the thread."""
+        self._full = 0
+        """Flushes since as many texts are kept as may be."""
         self._dropped = 0
         """Lines not given to it, for want of room."""
         self._told = 0
@@ -91,6 +93,11 @@ class AccessLog:
 
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
+        if len(_quoted) >= MAX_QUOTED:
+            self._full += 1
+            if self._full >= FORGET_AFTER:
+                self._full = 0
+                _quoted.clear()
         if self._given - self._taken > MAX_WAITING:
             self._dropped += len(lines)
             return
@@ -134,7 +141,10 @@ def _text(data: bytes) -> str:
 
 _quoted: dict[bytes | str, str] = {}
 MAX_QUOTED = 4096
-"""Texts that are kept as JSON, since most lines are much like the last."""
+"""Texts that are kept as JSON, since most lines are much like the last. Once there are so many, others are not kept
+until all are forgotten, which is seldom: where each line has another host, keeping them costs more than it saves."""
+FORGET_AFTER = 200
+"""Flushes with so many texts."""
 MAX_QUOTED_SIZE = 128
 
 
@@ -143,9 +153,7 @@ def _quote(text: bytes | str) -> str:
     found = _quoted.get(text)
     if found is None:
         found = quote(text if isinstance(text, str) else _text(text))
-        if len(text) <= MAX_QUOTED_SIZE:
-            if len(_quoted) >= MAX_QUOTED:
-                _quoted.clear()
+        if len(_quoted) < MAX_QUOTED and len(text) <= MAX_QUOTED_SIZE:
             _quoted[text] = found
     return found
 

@@ -31,6 +31,7 @@ class Route:
     __slots__ = (
         "_checks",
         "_methods",
+        "_only",
         "_open",
         "headers",
         "host",
@@ -67,6 +68,8 @@ class Route:
             Target(target.name, pools.get(target.selector), target.weight) for target in spec.targets
         )
         self._open = tuple(target for target in self.targets if target.weight)
+        self._only = self._open[0].pool if len(self._open) == 1 else None
+        """What there is to pick from, if that is one: a request by one route of many finds little in the cache."""
         services = {target.pool.selector.services for target in self.targets}
         named = services.pop() if len(services) == 1 else None
         self.service_name = named[0] if named is not None and len(named) == 1 else ""
@@ -93,10 +96,9 @@ class Route:
 
         Targets that have no instance to offer take no part in the draw: the others have their share.
         """
-        targets = self._open
-        if len(targets) == 1:
-            return pick(targets[0].pool.candidates, tried=tried, random=random)
-        left = [target for target in targets if target.pool.candidates.all]
+        if self._only is not None:
+            return pick(self._only.candidates, tried=tried, random=random)
+        left = [target for target in self._open if target.pool.candidates.all]
         while left:
             target = left[0] if len(left) == 1 else _draw(left, random())
             found = pick(target.pool.candidates, tried=tried, random=random)

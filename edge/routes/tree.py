@@ -52,17 +52,17 @@ def walk(node: Node, path: bytes) -> list[Node]:
 class TreeEdit:
     """Trees being changed; those that it returns are for nobody else to see before it is over."""
 
-    __slots__ = ("_children",)
+    __slots__ = ("_made",)
 
     def __init__(self) -> None:
-        self._children: dict[int, dict[bytes, Node]] = {}
-        """The children of nodes made here, by id: only these are changed."""
+        self._made: dict[int, dict[bytes, Node] | None] = {}
+        """The children of nodes made here, by id; None for none yet. Only these are changed."""
 
     def add(self, root: Node, route: Route) -> tuple[Node, Node]:
         """Put a route in; return the tree's root and the route's node."""
         node = root = self._own(root)
         for segment in segments(route.path):
-            children = self._children[id(node)]
+            children = self._children_of(node)
             node = children[segment] = self._own(children.get(segment, EMPTY))
         node.routes = (
             tuple(sorted((*node.routes, route), key=lambda one: one.order)) if node.routes else (route,)
@@ -74,7 +74,7 @@ class TreeEdit:
         node = root = self._own(root)
         way = []
         for segment in segments(route.path):
-            children = self._children[id(node)]
+            children = self._children_of(node)
             node = children[segment] = self._own(children[segment])
             way.append((children, segment))
         node.routes = tuple(one for one in node.routes if one is not route)
@@ -86,12 +86,21 @@ class TreeEdit:
 
     def _own(self, node: Node) -> Node:
         """Return the node itself if it was made here, else a copy."""
-        if id(node) in self._children:
+        if id(node) in self._made:
             return node
-        children = dict(node.children)
-        copy = Node(children, node.routes)
-        self._children[id(copy)] = children
+        copy = Node(routes=node.routes)
+        children = self._made[id(copy)] = dict(node.children) if node.children else None
+        if children:
+            copy.children = children
         return copy
+
+    def _children_of(self, node: Node) -> dict[bytes, Node]:
+        """Return the children of a node made here, to be changed. Leaves share one empty map: most nodes are leaves."""
+        children = self._made[id(node)]
+        if children is None:
+            children = self._made[id(node)] = {}
+            node.children = children
+        return children
 
 
 def segments(path: str) -> list[bytes]:

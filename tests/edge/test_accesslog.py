@@ -190,3 +190,22 @@ def test_a_failed_write_is_counted_and_logging_goes_on(
 
 def test_a_person_is_told_of_missing_lines_in_words() -> None:
     assert "3 requests are missing" in accesslog._missing_line(3, human=True)
+
+
+def test_texts_that_differ_in_every_line_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accesslog, "MAX_QUOTED", 8)
+    monkeypatch.setattr(accesslog, "FORGET_AFTER", 2)
+    monkeypatch.setattr(accesslog, "_quoted", {})
+    for number in range(20):
+        assert accesslog._quote(f'"{number}') == json.dumps(f'"{number}')
+    assert len(accesslog._quoted) == 8
+
+    async def main() -> None:
+        log = accesslog.AccessLog(os.open(os.devnull, os.O_WRONLY), human=False)
+        log._flush()
+        assert accesslog._quoted
+        log._flush()
+        assert not accesslog._quoted
+        log.close()
+
+    asyncio.run(main())
