@@ -112,8 +112,14 @@ class Program:
 
     @property
     def memory(self) -> int:
-        """Resident bytes of the process and its children."""
-        return sum(process.memory_info().rss for process in self.tree())
+        """Resident bytes of the process and its children.
+
+        What they share is counted once, with the largest; of the others counts what is theirs alone.
+        """
+        sizes = {process: process.memory_info().rss for process in self.tree()}
+        largest = max(sizes, key=sizes.__getitem__)
+        others = (process.memory_full_info().uss for process in sizes if process != largest)
+        return sizes[largest] + sum(others)
 
     def tree(self) -> list[psutil.Process]:
         """Return the process and its children."""

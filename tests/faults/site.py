@@ -46,9 +46,8 @@ class Gauge:
     @classmethod
     def of(cls, program: Program) -> Gauge:
         """Read them now."""
-        tree = program.tree()
-        descriptors = sum(one.num_fds() for one in tree)
-        return cls(program.process.pid, descriptors, sum(one.memory_info().rss for one in tree))
+        descriptors = sum(one.num_fds() for one in program.tree())
+        return cls(program.process.pid, descriptors, program.memory)
 
 
 @dataclass(frozen=True, slots=True)
