@@ -18,7 +18,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := $(VENV)/.peers
 NATIVE := setup.py $(wildcard h2s/*/*.pyx h2s/engine/_native/*.pxi)
-HINT    = $(BIN)/python -c 'import h2s.engine.native' 2>/dev/null || \
+HINT    = $(BIN)/python -c 'import h2s.engine.native, h2s.http1.native' 2>/dev/null || \
   echo "The portable HTTP/2 engine runs. For the fast one: apt-get install gcc python3-dev libnghttp2-dev && make native"
 
 .PHONY: demo test lint bench fuzz faults native clean
@@ -57,7 +57,7 @@ faults: $(STAMP)
 native:
 	@rm -f $(STAMP) h2s/*/native.*.so
 	@$(MAKE) --no-print-directory $(STAMP)
-	@$(BIN)/python -c 'import h2s.engine.native' || { \
+	@$(BIN)/python -c 'import h2s.engine.native, h2s.http1.native' || { \
 	  echo "error: it was not built; on Debian: apt-get install gcc python3-dev libnghttp2-dev" >&2; exit 1; }
 
 $(STAMP): pyproject.toml sdk/pyproject.toml constraints.txt $(NATIVE)
