@@ -147,6 +147,7 @@ class _Control:
             if api_task.done():
                 api_task.result()
                 raise CommandError("the management API stopped by itself")
+            manager.management.hub.close()
             api.should_exit = True
             await asyncio.wait((api_task,))
             api_task.result()

@@ -8,7 +8,7 @@ revoked. A token that is revoked there is also taken out of the file, so that it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,12 +22,13 @@ from h2s.messages import ConfigVersion, EdgeAddress
 from .config import EdgeSettings
 from .config_cache import ConfigCache
 from .database import Database, DatabaseUnavailable
-from .database.models import ApiTokenRow, JoinTokenRow
+from .database.models import ApiTokenRow, EventRow, JoinTokenRow
 from .feed import Config, ConfigFeed, Update
 from .identity import Identity
 from .management.context import Change, Management, Work
 from .management.credentials import ApiCredential, Credentials, Principal, Role
 from .planes import Planes
+from .resources.events.service import told
 from .state import EdgeState
 
 __all__ = ["Manager"]
@@ -61,6 +62,7 @@ class Manager:
             self.database,
             kept=cache.load() if cache is not None else None,
             on_update=self._on_update,
+            on_events=self._on_events,
             prepare=self._adopt_tokens,
         )
         self.management = Management(
@@ -69,6 +71,7 @@ class Manager:
             state=state,
             feed=self,
             planes=self.planes,
+            authority_der=identity.authority_der,
             edge_id=identity.edge_id,
             domain=settings.domain,
         )
@@ -86,6 +89,7 @@ class Manager:
 
     async def close(self) -> None:
         """Stop, and let go of the database."""
+        self.management.hub.close()
         await self.feed.close()
         if self._cache is not None:
             await self._cache.close()
@@ -156,6 +160,11 @@ class Manager:
             self.planes.configure()
         else:
             self.planes.change(self._change(update))
+
+    def _on_events(self, rows: Sequence[EventRow]) -> None:
+        if self.management.hub.has_listeners:
+            for row in rows:
+                self.management.hub.tell(told(row))
 
     def _change(self, update: Update) -> SnapshotChange:
         version = self.version

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ValidationError
 
 from h2s.token import SECRET_SIZE, InvalidToken, JoinToken
@@ -64,6 +65,14 @@ class Identity:
     """Whether the identity directory got a new authority at this call."""
     shared: PrivateDirectory
     """The directory with CA and tokens."""
+
+    @property
+    def authority_der(self) -> bytes:
+        """The CA's certificate. Raises IdentityError."""
+        certificate = _load(self.shared, "ca.crt", certificate_from_pem)
+        if certificate is None:
+            raise IdentityError(f"{self.ca_certificate} is missing")
+        return certificate.public_bytes(Encoding.DER)
 
     def forget(self, token_ids: Collection[str]) -> None:
         """Take revoked tokens out of `tokens.json`. Raises IdentityError."""

@@ -18,6 +18,7 @@ from app.state import EdgeState
 from edge.explain import Explanation, Question
 
 from .credentials import Credentials, Principal
+from .hub import Hub
 from .problem import Unauthenticated
 
 __all__ = ["CHANNEL", "Change", "Feed", "Management", "Work", "WorkOf"]
@@ -49,6 +50,9 @@ class Management:
     state: EdgeState
     feed: Feed
     planes: PlaneQuestions
+    hub: Hub = field(default_factory=Hub)
+    authority_der: bytes = b""
+    """The CA's certificate, which join tokens carry."""
     edge_id: str = ""
     domain: str = "localhost"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from . import policies, routes
+from . import config, events, policies, routes, tokens
 
 __all__ = ["LARGE_BODIES", "routers"]
 
@@ -14,4 +14,12 @@ LARGE_BODIES = {"/v1/config": 64 * 1024 * 1024}
 
 def routers() -> list[APIRouter]:
     """Return what the app is made of."""
-    return [routes.explaining, routes.router, policies.router, policies.defaults]
+    return [
+        routes.explaining,
+        routes.router,
+        policies.router,
+        policies.defaults,
+        tokens.router,
+        events.router,
+        config.router,
+    ]

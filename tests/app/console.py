@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ from edge.port import InstanceState, RegistryState
 
 __all__ = ["TOKENS", "Console", "FeedFake", "PlanesFake", "instance"]
 
+AUTHORITY = b"\x30\x81\x80" + bytes(128)
+"""A DER sequence, which is all that a join token asks of a certificate."""
 TOKENS = {role: f"token-of-a-{role}" for role in Role}
 
 
@@ -92,6 +95,7 @@ class Console:
             state=self.state,
             feed=self.feed,
             planes=self.planes,
+            authority_der=AUTHORITY,
             edge_id="edge-1",
             domain="localhost",
         )
@@ -106,6 +110,10 @@ class Console:
     def connect(self, *instances: InstanceState) -> None:
         """Let these instances be the ones there are."""
         self.state.on_notice(RegistryState(instances=instances, tunnels=len(instances)))
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something on the event loop."""
+        self._runner.run(work)
 
     def request(
         self,

@@ -1,0 +1,104 @@
+"""The stream of events: what was missed first, then what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from app.database.models import EventRow
+from app.management.context import Work
+from app.management.hub import Told
+from app.management.pages import Paging
+
+from .repository import EventRepository
+from .schemas import Event
+
+__all__ = ["EventService", "view"]
+
+HEARTBEAT = 15.0
+"""Seconds of silence after which a listener gets a sign of life."""
+MAX_MISSED = 1000
+"""Events that are told again after a break."""
+
+
+def view(row: EventRow) -> Event:
+    """Return an event as the API shows it."""
+    return Event(
+        id=row.id,
+        version=row.n,
+        time=row.time,
+        actor=row.actor,
+        action=row.action,
+        kind=row.kind,
+        name=row.name,
+        before=row.before,
+        after=row.after,
+        request_id=row.request_id,
+        edge=row.edge,
+    )
+
+
+def told(row: EventRow) -> Told:
+    """Return an event as the hub spreads it."""
+    return Told("audit", view(row).model_dump(mode="json"), row.id)
+
+
+class EventService:
+    """Events."""
+
+    def __init__(self, work: Work) -> None:
+        """Serve one request."""
+        self.work = work
+
+    async def list(
+        self,
+        paging: Paging,
+        *,
+        equal: dict[str, str | None],
+        since: datetime | None,
+        until: datetime | None,
+    ) -> tuple[list[EventRow], EventRow | None]:
+        """Return a page of events, the newest first, and the last one if another page follows."""
+        conditions = [getattr(EventRow, name) == value for name, value in equal.items() if value is not None]
+        if since is not None:
+            conditions.append(EventRow.time >= since)
+        if until is not None:
+            conditions.append(EventRow.time < until)
+        async with self.work.read() as session:
+            rows = await EventRepository(session).newest(paging.after_number, paging.limit + 1, *conditions)
+        return paging.split(rows)
+
+    async def missed(self, after: int) -> Sequence[EventRow]:
+        """Return what was changed after an event."""
+        async with self.work.read() as session:
+            return await EventRepository(session).since(after, MAX_MISSED)
+
+    async def stream(self, after: int | None) -> AsyncIterator[bytes]:
+        """Yield server-sent events: those after `after`, if it is given, and then what happens."""
+        with self.work.management.hub.listen() as listener:
+            yield b": welcome\n\n"
+            last = after or 0
+            if after is not None:
+                for row in await self.missed(after):
+                    last = row.id
+                    yield _encode(told(row))
+            while not listener.lost:
+                try:
+                    async with asyncio.timeout(HEARTBEAT):
+                        one = await listener.queue.get()
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                if one is None:
+                    return
+                if one.id is None or one.id > last:
+                    yield _encode(one)
+
+
+def _encode(one: Told) -> bytes:
+    number = "" if one.id is None else f"id: {one.id}\n"
+    data: Any = json.dumps(one.data, separators=(",", ":"))
+    return f"{number}event: {one.kind}\ndata: {data}\n\n".encode()

@@ -1,0 +1,106 @@
+"""`/v1/tokens`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Query, Response, status
+
+from app.management.access import Admin
+from app.management.answers import created, ok, problems
+from app.management.context import WorkOf
+from app.management.names import Identifier
+from app.management.pages import PagingQuery, cursor_of
+from app.management.versions import IfMatch, etag
+
+from .schemas import CreatedToken, Token, TokenInput, TokenPage, TokenPatch
+from .service import TokenService, view
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
+
+
+@router.get("", summary="List tokens", responses=problems())
+async def list_tokens(
+    work: WorkOf,
+    _: Admin,
+    paging: PagingQuery,
+    kind: Annotated[
+        Literal["join", "api"] | None, Query(description="Only those for agents, or for this API.")
+    ] = None,
+    revoked: Annotated[bool, Query(description="Also those that are revoked.")] = False,
+) -> TokenPage:
+    """Answer with tokens in the order of their ids, without their secrets."""
+    rows, more = await TokenService(work).list(paging, kind=kind, revoked=revoked)
+    return TokenPage(items=[view(row) for row in rows], next_cursor=cursor_of(more.id) if more else None)
+
+
+@router.post(
+    "",
+    summary="Create a token",
+    status_code=status.HTTP_201_CREATED,
+    responses=created(CreatedToken) | problems(413),
+)
+async def create_token(
+    work: WorkOf,
+    _: Admin,
+    body: Annotated[
+        TokenInput,
+        Body(
+            openapi_examples={
+                "agents": {
+                    "summary": "For agents of one service",
+                    "value": {"kind": "join", "description": "The web team", "services": ["web"]},
+                },
+                "api": {
+                    "summary": "For a program that changes routes",
+                    "value": {"kind": "api", "description": "CI", "role": "editor"},
+                },
+            }
+        ),
+    ],
+    response: Response,
+) -> CreatedToken:
+    """Make a token. Its secret is in this answer alone: it is kept as a hash."""
+    row, secret = await TokenService(work).create(body)
+    response.headers["Location"] = f"/v1/tokens/{row.id}"
+    response.headers["ETag"] = etag(row.version)
+    return CreatedToken(token=view(row), secret=secret)
+
+
+@router.get("/{token_id}", summary="Get a token", responses=ok() | problems(404))
+async def get_token(work: WorkOf, _: Admin, token_id: Identifier, response: Response) -> Token:
+    """Answer with a token, without its secret; also with one that is revoked."""
+    row = await TokenService(work).get(token_id)
+    response.headers["ETag"] = etag(row.version)
+    return view(row)
+
+
+@router.patch("/{token_id}", summary="Change a token", responses=ok() | problems(404, 409, 412, 413))
+async def patch_token(
+    work: WorkOf,
+    _: Admin,
+    token_id: Identifier,
+    body: TokenPatch,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Token:
+    """Change what is said of a token, or when it ends. What it is good for never changes."""
+    row = await TokenService(work).patch(token_id, body, if_match=if_match)
+    response.headers["ETag"] = etag(row.version)
+    return view(row)
+
+
+@router.delete(
+    "/{token_id}",
+    summary="Revoke a token",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(404, 409, 412),
+)
+async def revoke_token(work: WorkOf, _: Admin, token_id: Identifier, if_match: IfMatch = None) -> None:
+    """Let a token be good for nothing, from now on and for good.
+
+    Tunnels of agents that came with it stand until they end; none comes anew.
+    """
+    await TokenService(work).revoke(token_id, if_match=if_match)

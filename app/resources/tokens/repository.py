@@ -1,0 +1,54 @@
+"""The SQL of tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database.models import ApiTokenRow, JoinTokenRow
+from app.management.credentials import Role
+
+__all__ = ["TokenRepository", "TokenRow"]
+
+TokenRow = JoinTokenRow | ApiTokenRow
+
+
+class TokenRepository:
+    """Reads and writes tokens of both kinds."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Work in this session."""
+        self.session = session
+
+    async def get(self, token_id: str) -> TokenRow | None:
+        """Return a row of either kind, or None."""
+        join = await self.session.get(JoinTokenRow, token_id)
+        return join if join is not None else await self.session.get(ApiTokenRow, token_id)
+
+    async def page(self, after: str | None, limit: int, *, kind: str | None, revoked: bool) -> list[TokenRow]:
+        """Return up to `limit` rows in the order of their ids."""
+        rows: list[TokenRow] = []
+        tables: tuple[tuple[str, Any], ...] = (("join", JoinTokenRow), ("api", ApiTokenRow))
+        for name, table in tables:
+            if kind not in (None, name):
+                continue
+            query = select(table).order_by(table.id).limit(limit)
+            if after is not None:
+                query = query.where(table.id > after)
+            if not revoked:
+                query = query.where(table.revoked.is_(None))
+            rows += (await self.session.scalars(query)).all()
+        return sorted(rows, key=lambda row: row.id)[:limit]
+
+    async def other_admins(self, token_id: str, now: datetime) -> int:
+        """Return how many other tokens with the role admin are good."""
+        query = select(func.count()).where(
+            ApiTokenRow.role == Role.ADMIN,
+            ApiTokenRow.id != token_id,
+            ApiTokenRow.revoked.is_(None),
+            or_(ApiTokenRow.expires.is_(None), ApiTokenRow.expires > now),
+        )
+        return await self.session.scalar(query.select_from(ApiTokenRow)) or 0

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import h2s.token
+from app.identity.records import hash_admin_token
+from app.management.credentials import Role
+from tests.app.console import Console
+from tests.app.resources.test_routes import fields, problem
+
+JOIN: dict[str, Any] = {"kind": "join", "services": ["web"], "labels": {"team": "a"}}
+API: dict[str, Any] = {"kind": "api", "role": "editor", "description": "CI"}
+
+
+def test_a_join_token_is_made_shown_once_and_revoked(any_console: Console) -> None:
+    api = any_console
+    made = api.post("/v1/tokens", JOIN)
+    assert made.status_code == 201, made.text
+    secret = h2s.token.JoinToken.parse(made.json()["secret"])
+    token = made.json()["token"]
+    assert (token["services"], token["labels"], token["publish"]) == (["web"], {"team": "a"}, False)
+    assert api.get(made.headers["location"]).json() == token
+    for answer in (api.get("/v1/tokens"), api.get("/v1/events")):
+        assert secret.secret_hash not in answer.text
+        assert made.json()["secret"] not in answer.text
+    assert api.delete(made.headers["location"]).status_code == 204
+    assert api.get(made.headers["location"]).json()["revoked"]
+    assert api.get("/v1/tokens").json()["items"] == []
+    assert len(api.get("/v1/tokens?revoked=true").json()["items"]) == 1
+    assert api.delete(made.headers["location"]).status_code == 204
+    assert api.feed.versions == [1, 2]
+
+
+def test_an_api_token_is_kept_as_a_hash(any_console: Console) -> None:
+    api = any_console
+    made = api.post("/v1/tokens", API).json()
+    assert made["token"]["role"] == "editor"
+    assert made["secret"].startswith("bpa_")
+    assert hash_admin_token(made["secret"]) not in api.get("/v1/events").text
+
+
+def test_tokens_of_both_kinds_are_listed_in_pages(any_console: Console) -> None:
+    api = any_console
+    ids = sorted(api.post("/v1/tokens", body).json()["token"]["id"] for body in (JOIN, API, JOIN, API, API))
+    found, cursor = [], None
+    while True:
+        page = api.get("/v1/tokens", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
+        found += [one["id"] for one in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert found == ids
+    assert len(api.get("/v1/tokens", params={"kind": "join"}).json()["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (JOIN | {"services": []}, "join.services"),
+        (JOIN | {"services": ["*", "web"]}, "join.services"),
+        (JOIN | {"labels": {"zone": "a"}}, "join.labels"),
+        (JOIN | {"expires": "2001-01-01T00:00:00Z"}, "join.expires"),
+        (JOIN | {"expires": "2099-01-01T00:00:00"}, "join.expires"),
+        (API | {"role": "king"}, "api.role"),
+        (API | {"secret": "mine"}, "api.secret"),
+        ({"kind": "magic"}, ""),
+    ],
+)
+def test_a_token_that_cannot_work_is_refused_with_its_field(
+    console: Console, body: dict[str, Any], field: str
+) -> None:
+    assert fields(console.post("/v1/tokens", body)) == [field]
+
+
+def test_what_is_said_of_a_token_changes_and_not_what_it_is_good_for(any_console: Console) -> None:
+    api = any_console
+    where = api.post("/v1/tokens", API).headers["location"]
+    changed = api.patch(where, {"description": "ours", "expires": "2099-01-01T00:00:00Z"})
+    assert (changed.json()["description"], changed.json()["expires"]) == ("ours", "2099-01-01T00:00:00Z")
+    assert api.patch(where, {"expires": None}).json()["expires"] is None
+    assert fields(api.patch(where, {"role": "admin"})) == ["role"]
+    problem(api.patch(where, {}, headers={"If-Match": '"1"'}), 412, "precondition_failed")
+    api.delete(where)
+    problem(api.patch(where, {"description": "x"}), 409, "token_revoked")
+    problem(api.get("/v1/tokens/none"), 404, "token_not_found")
+
+
+def test_the_last_admin_token_stays(any_console: Console) -> None:
+    api = any_console
+    first = api.post("/v1/tokens", API | {"role": "admin"}).headers["location"]
+    problem(api.delete(first), 409, "last_admin_token")
+    second = api.post("/v1/tokens", API | {"role": "admin"}).headers["location"]
+    assert api.delete(first).status_code == 204
+    problem(api.delete(second), 409, "last_admin_token")
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.EDITOR])
+def test_tokens_are_for_admins(console: Console, role: Role) -> None:
+    problem(console.get("/v1/tokens", role=role), 403, "forbidden")
+    problem(console.post("/v1/tokens", API, role=role), 403, "forbidden")
+
+
+def test_times_have_their_zone(console: Console) -> None:
+    made = console.post("/v1/tokens", API).json()["token"]
+    assert datetime.fromisoformat(made["created"]).tzinfo == UTC
