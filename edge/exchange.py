@@ -203,15 +203,15 @@ class Exchange:
             self._hold()
             self._tunnel.connection.credit(self._stream_id, owed)
 
-    def on_client_gone(self) -> None:
-        """Stop the agent's work for a client that is not there any more."""
+    def on_client_gone(self, refused: Refusal | None = None) -> None:
+        """Stop the agent's work for a client that is not there any more, or was refused the rest of its request."""
         if self._finished:
             return
         self._reset(ErrorCode.CANCEL)
         if not self._response_ended:
-            self.error = self.error or "client_gone"
+            self.error = self.error or (refused.code if refused is not None else "client_gone")
         if not self._head_sent:
-            self.status = CLIENT_GONE_STATUS
+            self.status = refused.status if refused is not None else CLIENT_GONE_STATUS
         self._finish()
 
     # -- from the agent (h2s.connection.Stream) ----------------------------------------------------------------------

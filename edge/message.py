@@ -13,6 +13,8 @@ from typing import Protocol
 
 from h2s.engine.session import Fields
 
+from .problem import Refusal
+
 __all__ = ["Downstream", "Gateway", "Inbound", "Request"]
 
 
@@ -118,8 +120,9 @@ class Inbound(Protocol):
     def on_downstream_drained(self) -> None:
         """What `Downstream.send_data` refused to take more of has gone out: go on."""
 
-    def on_client_gone(self) -> None:
-        """The client reset the stream or left before the response's end. Nothing may be sent any more."""
+    def on_client_gone(self, refused: Refusal | None = None) -> None:
+        """The client reset the stream or left before the response's end, or was `refused` the rest of its request by
+        the ingress, which then answers by itself unless a response has begun. Nothing may be sent any more."""
 
 
 class Gateway(Protocol):

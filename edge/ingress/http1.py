@@ -360,7 +360,7 @@ class Http1Connection(Wire, asyncio.Protocol):
         if self._reading is Reading.DISCARD:
             self._linger()
             return
-        self._client_gone()
+        self._client_gone(refusal)
         if exchange is not None and exchange.head_sent:
             self.abort()
             return
@@ -380,14 +380,14 @@ class Http1Connection(Wire, asyncio.Protocol):
         self._at = 0
         self._say_goodbye(unread=unread)
 
-    def _client_gone(self) -> None:
+    def _client_gone(self, refused: Refusal | None = None) -> None:
         """Tell the gateway, unless both are done with the exchange."""
         exchange, self._exchange = self._exchange, None
         tunnel = self._reading is Reading.TUNNEL
         self._reading = Reading.CLOSED
         if exchange is not None and (tunnel or not exchange.ended):
             exchange.ended = True
-            exchange.inbound.on_client_gone()
+            exchange.inbound.on_client_gone(refused)
 
     def on_deadline(self) -> None:
         """Let go of a client that took too long."""

@@ -242,7 +242,7 @@ class Http2Exchange:
 
     def _break_off(self, refusal: Refusal) -> None:
         """End the exchange because of what the client did: with an answer, unless one has begun."""
-        self.inbound.on_client_gone()
+        self.inbound.on_client_gone(refusal)
         if not self._head_sent:
             self.answer(refusal)
             return

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.exchange import Exchange
+from edge.problem import Refusal
 from h2s.engine.session import Fields
 from h2s.errors import ErrorCode
 
@@ -266,6 +267,17 @@ def test_a_client_that_leaves_is_logged_as_499_and_the_agent_is_told() -> None:
     exchange.on_client_gone()
     exchange.on_client_gone()
     assert (exchange.status, exchange.error, world.finished) == (499, "client_gone", 1)
+    assert tunnel.fake.last.reset_code == ErrorCode.CANCEL
+    world.assert_at_rest()
+
+
+def test_a_client_that_was_refused_the_rest_of_its_request_is_logged_with_its_answer() -> None:
+    world = World()
+    [tunnel] = world.add()
+    exchange, client = begin(world)
+    client.gone = True
+    exchange.on_client_gone(Refusal(408, "timeout", "The request did not come in time."))
+    assert (exchange.status, exchange.error, world.finished) == (408, "timeout", 1)
     assert tunnel.fake.last.reset_code == ErrorCode.CANCEL
     world.assert_at_rest()
 

@@ -19,6 +19,7 @@ from edge.ingress.context import Context
 from edge.ingress.http1 import Http1Connection
 from edge.ingress.limits import IngressLimits
 from edge.message import Downstream, Request
+from edge.problem import Refusal
 from h2s.engine.session import Fields
 from h2s.fields import content_length, request_error, trailer_error
 
@@ -83,7 +84,7 @@ class Exchange:
     def on_downstream_drained(self) -> None:
         """Nothing was held back."""
 
-    def on_client_gone(self) -> None:
+    def on_client_gone(self, refused: Refusal | None = None) -> None:
         self.gone += 1
 
     def _go_on(self) -> None:

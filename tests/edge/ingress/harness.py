@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 
 from edge.ingress import Ingress, IngressLimits
 from edge.message import Downstream, Request
+from edge.problem import Refusal
 from h2s.engine.session import Fields
 
 DEADLINE = 10.0
@@ -30,6 +31,7 @@ class Exchange:
         self.trailers: Fields = []
         self.ended = request.end_stream
         self.gone = 0
+        self.refused: Refusal | None = None
         self.drained = 0
 
     @property
@@ -54,8 +56,9 @@ class Exchange:
         self.drained += 1
         self.gateway.on_drained(self)
 
-    def on_client_gone(self) -> None:
+    def on_client_gone(self, refused: Refusal | None = None) -> None:
         self.gone += 1
+        self.refused = refused
 
     def answer(self, body: bytes = b"hello", status: int = 200, fields: Fields | None = None) -> None:
         if fields is None:

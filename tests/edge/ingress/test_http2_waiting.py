@@ -70,6 +70,8 @@ def test_a_body_that_does_not_come_is_a_408(contexts: Contexts) -> None:
         assert (answer.status, answer.ended, answer.reset) == (b"408", True, ErrorCode.NO_ERROR)
         assert b'"code":"timeout"' in answer.body
         assert (served.last.gone, served.last.ended) == (1, False)
+        assert served.last.refused is not None
+        assert served.last.refused.status == 408
         other = peer.ask()
         await eventually(lambda: other.ended)
 

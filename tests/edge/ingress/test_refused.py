@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from edge.ingress.limits import IngressLimits
+from edge.problem import Refusal
 
 from .harness import site
 
@@ -36,3 +37,15 @@ def test_a_head_that_does_not_come_in_time_is_told_as_far_as_it_came() -> None:
             return served.gateway.refusals
 
     assert asyncio.run(run()) == [(b"GET", b"/slow", 408, "timeout")]
+
+
+def test_a_body_that_does_not_come_in_time_is_told_with_its_answer() -> None:
+    async def run() -> tuple[int, Refusal | None]:
+        async with site(limits=IngressLimits(body_timeout=0.1)) as served:
+            await served.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
+            return served.last.gone, served.last.refused
+
+    gone, refused = asyncio.run(run())
+    assert gone == 1
+    assert refused is not None
+    assert (refused.status, refused.code) == (408, "timeout")
