@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-
-from tests.e2e.stage import Stage
 
 from .faults import FAULTS
 from .ordeal import Ordeal, ordeal
 from .pressure import PRESSURES
 from .report import fault_table, ordeal_table, with_rows
-from .site import Site
-from .trial import Trial, trial
+from .side_by_side import a_stage, progress, tried
+from .trial import Trial
 
 REQUESTS = 2000
 """Small GETs timed for each figure: 20 s."""
@@ -60,44 +52,12 @@ def tell(table: str, *, write: bool) -> None:
     print(table, flush=True)
 
 
-def tried(names: Sequence[str], *, rounds: int, jobs: int) -> Iterator[Trial]:
-    """Yield the account of each fault in turn; up to `jobs` of them run at a time."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
-        for future in [pool.submit(try_fault, name, rounds) for name in names]:
-            yield future.result()
-
-
-def try_fault(name: str, rounds: int) -> Trial:
-    """Let a fault happen, and say at once what should not have been."""
-    [fault] = [fault for fault in FAULTS if fault.name == name]
-    began = time.monotonic()
-    with a_stage() as stage, Site.on(stage, fault.needs) as site:
-        account = trial(fault, site, rounds=rounds, warm_up=True)
-    progress(f"{name}: {rounds} rounds in {time.monotonic() - began:.0f} s")
-    for reason in account.broken:
-        progress(f"  broken: {reason}")
-    return account
-
-
 def pressed(name: str) -> Ordeal:
     """Put programs under a pressure."""
     [pressure] = [each for each in PRESSURES if each.name == name]
     progress(name)
     with a_stage() as stage:
         return asyncio.run(ordeal(pressure, stage, requests=REQUESTS))
-
-
-@contextmanager
-def a_stage() -> Iterator[Stage]:
-    """Give a stage in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="backplane-faults-") as folder, Stage.at(Path(folder)) as stage:
-        yield stage
-
-
-def progress(text: str) -> None:
-    """Tell whoever waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
