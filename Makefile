@@ -4,6 +4,7 @@
 #   make test [ARGS=...]       the tests; ARGS go to pytest
 #   make lint                  format, lint, types, import contracts
 #   make bench [ARGS=...]      the benchmark, beside other systems: ARGS=--quick, ARGS=--help
+#   make openapi               writes openapi/openapi.json, after a change of the management API
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
 #   make faults [ARGS=...]     whatever can break, 100 times: ARGS="--rounds 5 --only edge", ARGS=--write into the docs
 #   make native                builds the fast HTTP/2 engine again, and says what is missing if it cannot
@@ -21,7 +22,7 @@ NATIVE := setup.py $(wildcard h2s/*/*.pyx h2s/engine/_native/*.pxi)
 HINT    = $(BIN)/python -c 'import h2s.engine.native, h2s.http1.native' 2>/dev/null || \
   echo "The portable HTTP/2 engine runs. For the fast one: apt-get install gcc python3-dev libnghttp2-dev && make native"
 
-.PHONY: demo test lint bench fuzz faults native clean
+.PHONY: demo test lint bench openapi fuzz faults native clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -47,6 +48,9 @@ $(PEERS): $(STAMP)
 	  --constraint constraints.txt --editable ./sdk --editable '.[bench]' || \
 	  echo "there is no Envoy for this machine: it will not be measured" >&2
 	@touch $@
+
+openapi: $(STAMP)
+	@$(BIN)/python -m app.openapi_file openapi/openapi.json
 
 fuzz: $(STAMP)
 	@exec $(BIN)/python -m tests.fuzz $(ARGS)

@@ -5,13 +5,14 @@ Everything is closed but what is listed in `OPEN`: see `app.management.entrance`
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, Response, status
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from . import resources
 from .documentation import OPEN_PAGES, add_documentation
@@ -21,8 +22,8 @@ from .management.attempts import Attempts
 from .management.context import Management
 from .management.entrance import Entrance
 from .management.handlers import add_handlers
-from .management.problem import Problem
 from .metrics import EdgeMetrics
+from .openapi import describe
 
 __all__ = ["create_api"]
 
@@ -47,22 +48,42 @@ nobody overwrites what they have not seen.
 """
 
 
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "backplane_tunnels 6.0\n"}},
+        "description": "Prometheus text format.",
+    }
+}
+
+
 class Health(BaseModel):
     """The answer of a probe."""
 
-    status: Literal["ok", "starting", "draining"]
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+    status: Literal["ok", "starting", "draining"] = Field(description="What the edge is at.")
 
 
 class Readiness(Health):
     """The answer of the readiness probe."""
 
-    instances: int
-    """Instances with at least one healthy upstream that take requests."""
-    tunnels: int
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"status": "ok", "instances": 3, "tunnels": 6}]}
+    )
+
+    instances: int = Field(
+        description="Instances with at least one healthy upstream that take requests.",
+    )
+    tunnels: int = Field(description="Tunnels that stand.")
 
 
-def create_api(management: Management, *, open_metrics: bool = False) -> FastAPI:
-    """Build the app. It reads what `management` has at each request and keeps nothing itself."""
+def create_api(
+    management: Management, *, open_metrics: bool = False, hosts: Collection[str] | None = None
+) -> FastAPI:
+    """Build the app. It reads what `management` has at each request and keeps nothing itself.
+
+    `hosts` are the names that it may be asked under, beside its addresses; None: any.
+    """
     api = FastAPI(
         title="Backplane edge",
         summary="Management API of one edge.",
@@ -78,7 +99,7 @@ def create_api(management: Management, *, open_metrics: bool = False) -> FastAPI
     for router in (*resources.routers(), _probes(management, open_metrics=open_metrics)):
         api.include_router(router)
     add_documentation(api)
-    api.openapi = lambda: _document(api)  # type: ignore[method-assign]
+    api.openapi = partial(_document, api)  # type: ignore[method-assign]
     opened = OPEN | OPEN_PAGES | ({"/metrics"} if open_metrics else set())
     api.add_middleware(
         Entrance,
@@ -86,6 +107,7 @@ def create_api(management: Management, *, open_metrics: bool = False) -> FastAPI
         is_open=opened.__contains__,
         attempts=Attempts(),
         bodies=resources.LARGE_BODIES,
+        hosts=hosts,
     )
     return api
 
@@ -122,8 +144,7 @@ def _probes(management: Management, *, open_metrics: bool) -> APIRouter:
         "/metrics",
         summary="Prometheus metrics",
         response_class=Response,
-        responses=problems()
-        | {200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
+        responses=problems() | _METRICS,
         dependencies=[] if open_metrics else [VIEWER],
     )
     async def prometheus() -> Response:
@@ -134,21 +155,6 @@ def _probes(management: Management, *, open_metrics: bool) -> APIRouter:
 
 
 def _document(api: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document, with our problems in the place of FastAPI's."""
     if api.openapi_schema is None:
-        document = get_openapi(
-            title=api.title,
-            version=api.version,
-            summary=api.summary,
-            description=api.description,
-            routes=api.routes,
-            tags=api.openapi_tags,
-        )
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(problem.pop("$defs", {}))
-        schemas[Problem.__name__] = problem
-        api.openapi_schema = document
+        api.openapi_schema = describe(api)
     return api.openapi_schema

@@ -6,7 +6,7 @@ Nothing is sent. What is said of instances is true at this moment.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -79,26 +79,43 @@ class Question(BaseModel):
         )
 
 
+_INSTANCE: dict[str, Any] = {
+    "service": "web",
+    "agent_id": "web-1",
+    "zone": "eu-1",
+    "in_flight": 3,
+    "capacity": 100,
+}
+_TARGET: dict[str, Any] = {
+    "name": "v1",
+    "selector": "service=web,release=v1",
+    "weight": 90,
+    "share": 0.9,
+    "instances": 1,
+    "some": [_INSTANCE],
+}
+
+
 class ExplainedInstance(BaseModel):
     """An instance that a request may reach."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_INSTANCE]})
 
-    service: str
-    agent_id: str
-    zone: str
-    in_flight: int
-    capacity: int
+    service: str = Field(description="The service that it is one of.")
+    agent_id: str = Field(description="The agent that it is at.")
+    zone: str = Field(description="Where that is; empty if nobody said.")
+    in_flight: int = Field(description="Requests that it has now.")
+    capacity: int = Field(description="Requests that it takes at once.")
 
 
 class ExplainedTarget(BaseModel):
     """One of the places a request may go to."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_TARGET]})
 
-    name: str
-    selector: str
-    weight: int
+    name: str = Field(description="The target's name.")
+    selector: str = Field(description="Which instances it means.")
+    weight: int = Field(description="Its weight in the route.")
     share: float = Field(description="Of the requests that come now, from 0 to 1.")
     instances: int = Field(description="Healthy instances that its selector picks.")
     some: tuple[ExplainedInstance, ...] = Field(description="The first of them.")
@@ -107,12 +124,27 @@ class ExplainedTarget(BaseModel):
 class Explanation(BaseModel):
     """Where a request would go, and why."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "route": "shop",
+                    "service": None,
+                    "policies": ["office-only"],
+                    "targets": [_TARGET],
+                    "status": None,
+                    "code": None,
+                    "why": ["route 'shop' (host shop.example.com, path /): it serves"],
+                }
+            ]
+        },
+    )
 
     route: str | None = Field(default=None, description="The route that serves it.")
     service: str | None = Field(default=None, description="The discovered service that serves it.")
     policies: tuple[str, ...] = Field(default=(), description="The policies that apply, in their order.")
-    targets: tuple[ExplainedTarget, ...] = ()
+    targets: tuple[ExplainedTarget, ...] = Field(default=(), description="Where its requests go.")
     status: int | None = Field(default=None, description="What the edge answers itself, if it does.")
     code: str | None = Field(default=None, description="The reason for that, as in the answer.")
     why: tuple[str, ...] = Field(default=(), description="How it came to this, step by step.")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from edge.census import network
+
 __all__ = ["Attempts"]
 
 BURST = 20.0
@@ -27,10 +29,11 @@ class Attempts:
 
     def failed(self, address: str, now: float) -> float:
         """Count a failure; return 0, or after how many seconds the address may try again."""
-        left, since = self._buckets.pop(address, (self._burst, now))
+        place = network(address)
+        left, since = self._buckets.pop(place, (self._burst, now))
         left = min(self._burst, left + (now - since) * self._refill)
         wait = 0.0 if left >= 1 else (1 - left) / self._refill
-        self._buckets[address] = (max(0.0, left - 1) if not wait else left, now)
+        self._buckets[place] = (max(0.0, left - 1) if not wait else left, now)
         if len(self._buckets) > MAX_ADDRESSES:
             self._buckets.popitem(last=False)
         return wait

@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Page(BaseModel, Generic[T]):
     """A part of a list."""
 
-    items: list[T]
+    items: list[T] = Field(description="What is on this page.")
     next_cursor: str | None = Field(
         default=None, description="Send it as `cursor` for the next page; null: this was the last."
     )

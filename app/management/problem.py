@@ -1,13 +1,17 @@
 """Errors of the management API, as RFC 9457 problems.
 
 ApiError
+├── Malformed          400  the body cannot be read
 ├── Unauthenticated    401  no token, or one that is not good
 ├── Forbidden          403  the token's role is not enough
 ├── NotFound           404
+├── MethodNotAllowed   405
+├── SlowBody           408  the body comes too slowly
 ├── Conflict           409  it is there already, or something else uses it
 ├── PreconditionFailed 412  If-Match or If-None-Match does not hold
 ├── TooLarge           413
 ├── UnsupportedMedia   415
+├── UnknownHost        421  the request is for another host
 ├── Invalid            422  a field cannot be as it is
 ├── TooManyAttempts    429
 └── Unavailable        503  the database, or the part that would have to answer
@@ -34,16 +38,21 @@ __all__ = [
     "FieldProblem",
     "Forbidden",
     "Invalid",
+    "Malformed",
+    "MethodNotAllowed",
     "NotFound",
     "PreconditionFailed",
     "Problem",
+    "SlowBody",
     "TooLarge",
     "TooManyAttempts",
     "Unauthenticated",
     "Unavailable",
+    "UnknownHost",
     "UnsupportedMedia",
     "field_problems",
     "problem_response",
+    "title",
 ]
 
 MEDIA_TYPE = "application/problem+json"
@@ -119,6 +128,14 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
 
+class Malformed(ApiError):
+    """The body cannot be read."""
+
+    status = 400
+    default_code = "malformed_body"
+    default_hint = "Send a JSON document, in UTF-8."
+
+
 class Unauthenticated(ApiError):
     """Who is asking is not known."""
 
@@ -139,6 +156,21 @@ class NotFound(ApiError):
 
     status = 404
     default_code = "not_found"
+
+
+class MethodNotAllowed(ApiError):
+    """What is there does not have this method."""
+
+    status = 405
+    default_code = "method_not_allowed"
+    default_hint = "`Allow` says which it has."
+
+
+class SlowBody(ApiError):
+    """The body comes too slowly."""
+
+    status = 408
+    default_code = "slow_body"
 
 
 class Conflict(ApiError):
@@ -168,6 +200,7 @@ class UnsupportedMedia(ApiError):
 
     status = 415
     default_code = "unsupported_media_type"
+    default_hint = "Send JSON, with `Content-Type: application/json`."
 
 
 class Invalid(ApiError):
@@ -197,6 +230,13 @@ class Invalid(ApiError):
         return cls(f"{where}{more}", errors=problems[:MAX_FIELDS])
 
 
+class UnknownHost(ApiError):
+    """The request is for a host that this API is not."""
+
+    status = 421
+    default_code = "unknown_host"
+
+
 class TooManyAttempts(ApiError):
     """Too many wrong tokens from one address."""
 
@@ -213,10 +253,19 @@ class Unavailable(ApiError):
     default_hint = "Try again later; traffic is served meanwhile."
 
 
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Where older versions of Python still say what RFC 9110 has renamed."""
+
+
+def title(status: int) -> str:
+    """Return a status in words."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
 def problem_response(error: ApiError, request_id: str) -> JSONResponse:
     """Build the answer."""
     problem = Problem(
-        title=HTTPStatus(error.status).phrase,
+        title=title(error.status),
         status=error.status,
         code=error.code,
         detail=error.detail,

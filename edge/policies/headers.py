@@ -56,6 +56,10 @@ Edits = Callable[[Fields], Fields]
 class FieldEdits(Spec):
     """Changes of a head, made in this order: `remove`, `set`, `add`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"set": {"x-frame-options": "DENY"}, "remove": ["server"]}]}
+    )
+
     remove: Annotated[tuple[FieldName, ...], Field(max_length=64)] = Field(
         default=(), description="Every field of these names goes.", examples=[["server"]]
     )

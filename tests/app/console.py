@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,7 +63,9 @@ def instance(service: str = "web", **changes: Any) -> InstanceState:
 class Console:
     """Sends requests; each is a turn of an event loop of its own."""
 
-    def __init__(self, url: DatabaseUrl, *, open_metrics: bool = False) -> None:
+    def __init__(
+        self, url: DatabaseUrl, *, open_metrics: bool = False, hosts: Collection[str] | None = None
+    ) -> None:
         self.feed = FeedFake()
         self.planes = PlanesFake()
         self.state = EdgeState()
@@ -75,6 +77,7 @@ class Console:
         self._runner = asyncio.Runner()
         self._url = url
         self._open_metrics = open_metrics
+        self._hosts = hosts
 
     def __enter__(self) -> Self:
         self._runner.run(self._open())
@@ -99,7 +102,7 @@ class Console:
             edge_id="edge-1",
             domain="localhost",
         )
-        self.app = create_api(self.management, open_metrics=self._open_metrics)
+        self.app = create_api(self.management, open_metrics=self._open_metrics, hosts=self._hosts)
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://api")
 

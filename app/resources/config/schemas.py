@@ -47,8 +47,19 @@ class ConfigDocument(BaseModel):
     )
 
 
+_CHANGE: dict[str, Any] = {
+    "action": "delete",
+    "kind": "route",
+    "name": "old",
+    "before": {"name": "old", "host": "old.example.com"},
+    "after": None,
+}
+
+
 class ConfigChange(BaseModel):
     """One thing that is made, changed or deleted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CHANGE]})
 
     action: Literal["create", "update", "delete"] = Field(description="What happens to it.")
     kind: Literal["route", "policy", "setting"] = Field(description="What it is.")
@@ -63,21 +74,7 @@ class ConfigResult(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {
-                    "dry_run": True,
-                    "version": 7,
-                    "changes": [
-                        {
-                            "action": "delete",
-                            "kind": "route",
-                            "name": "old",
-                            "before": {"name": "old", "host": "old.example.com"},
-                            "after": None,
-                        }
-                    ],
-                    "unchanged": 12,
-                    "warnings": [],
-                }
+                {"dry_run": True, "version": 7, "changes": [_CHANGE], "unchanged": 12, "warnings": []}
             ]
         }
     )

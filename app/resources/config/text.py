@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from app.management.problem import Invalid, UnsupportedMedia
+from app.management.problem import Malformed, UnsupportedMedia
 
 __all__ = ["JSON_TYPE", "YAML_TYPE", "to_yaml", "wants_yaml"]
 
@@ -73,5 +73,5 @@ def _check_tree(document: Any) -> None:
         waiting += [(one, depth + 1) for one in inner]
 
 
-def _malformed(detail: str) -> Invalid:
-    return Invalid(detail, code="malformed_body", hint="Send a YAML or a JSON document.")
+def _malformed(detail: str) -> Malformed:
+    return Malformed(detail, hint="Send a YAML or a JSON document.")

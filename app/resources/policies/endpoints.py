@@ -18,6 +18,11 @@ from .service import DefaultPolicyService, PolicyService
 __all__ = ["defaults", "router"]
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
+_IN_USE = (
+    "policy_in_use",
+    "The policy 'office-only' is used by shop.",
+    "Take it from those routes first.",
+)
 defaults = APIRouter(prefix="/v1/default_policies", tags=["policies"])
 
 
@@ -35,7 +40,7 @@ async def list_policies(work: WorkOf, _: Viewer, paging: PagingQuery) -> PolicyP
     "",
     summary="Create a policy",
     status_code=status.HTTP_201_CREATED,
-    responses=created(Policy) | problems(409, 413),
+    responses=created(Policy) | problems(409, 413, kind="policy"),
 )
 async def create_policy(work: WorkOf, _: Editor, body: PolicyInput, response: Response) -> Policy:
     """Add a policy. It does nothing until a route uses it."""
@@ -46,7 +51,7 @@ async def create_policy(work: WorkOf, _: Editor, body: PolicyInput, response: Re
     return service.view(row)
 
 
-@router.get("/{name}", summary="Get a policy", responses=ok() | problems(404))
+@router.get("/{name}", summary="Get a policy", responses=ok() | problems(404, kind="policy"))
 async def get_policy(work: WorkOf, _: Viewer, name: NameInPath, response: Response) -> Policy:
     """Answer with a policy and its ETag."""
     service = PolicyService(work)
@@ -56,7 +61,9 @@ async def get_policy(work: WorkOf, _: Viewer, name: NameInPath, response: Respon
 
 
 @router.put(
-    "/{name}", summary="Create or replace a policy", responses=ok() | created(Policy) | problems(412, 413)
+    "/{name}",
+    summary="Create or replace a policy",
+    responses=ok() | created(Policy) | problems(412, 413, kind="policy"),
 )
 async def replace_policy(
     work: WorkOf,
@@ -80,7 +87,9 @@ async def replace_policy(
     return service.view(row)
 
 
-@router.patch("/{name}", summary="Change parts of a policy", responses=ok() | problems(404, 412, 413))
+@router.patch(
+    "/{name}", summary="Change parts of a policy", responses=ok() | problems(404, 412, 413, kind="policy")
+)
 async def patch_policy(
     work: WorkOf, _: Editor, name: NameInPath, body: PolicyPatch, response: Response, if_match: IfMatch = None
 ) -> Policy:
@@ -95,7 +104,7 @@ async def patch_policy(
     "/{name}",
     summary="Delete a policy",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(404, 409, 412),
+    responses=problems(404, 409, 412, kind="policy", conflict=_IN_USE),
 )
 async def delete_policy(work: WorkOf, _: Editor, name: NameInPath, if_match: IfMatch = None) -> None:
     """Take a policy away that nothing uses."""
@@ -110,7 +119,9 @@ async def get_default_policies(work: WorkOf, _: Viewer, response: Response) -> D
     return DefaultPolicies(policies=policies)
 
 
-@defaults.put("", summary="Set the policies of discovered services", responses=ok() | problems(412, 413))
+@defaults.put(
+    "", summary="Set the policies of discovered services", responses=ok() | problems(412, 413, kind="policy")
+)
 async def replace_default_policies(
     work: WorkOf, _: Editor, body: DefaultPolicies, response: Response, if_match: IfMatch = None
 ) -> DefaultPolicies:

@@ -21,6 +21,23 @@ _READ_ONLY = ("revision", "created", "updated", "warnings")
 class Policy(PolicySpec):
     """A policy as it is kept."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "office-only",
+                    "version": 1,
+                    "description": "",
+                    "rules": _RULES,
+                    "revision": 7,
+                    "created": "2031-02-03T04:05:06Z",
+                    "updated": "2031-02-03T04:05:06Z",
+                    "warnings": [],
+                }
+            ]
+        }
+    )
+
     revision: int = Field(description="The number in its ETag.", examples=[7])
     created: datetime = Field(description="When it was made.")
     updated: datetime = Field(description="When it was last changed.")
@@ -57,7 +74,7 @@ class PolicyPatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rules": _RULES}]})
 
-    description: str | None = Field(default=None, max_length=1024)
+    description: str | None = Field(default=None, max_length=1024, description="For people.")
     rules: list[dict[str, Any]] | None = Field(default=None, description="All of them anew.")
 
 

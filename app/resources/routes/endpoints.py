@@ -66,7 +66,7 @@ async def list_routes(
     "",
     summary="Create a route",
     status_code=status.HTTP_201_CREATED,
-    responses=created(Route) | problems(409, 413),
+    responses=created(Route) | problems(409, 413, kind="route"),
 )
 async def create_route(work: WorkOf, _: Editor, body: RouteInput, response: Response) -> Route:
     """Add a route. It is in effect when the answer comes."""
@@ -77,7 +77,7 @@ async def create_route(work: WorkOf, _: Editor, body: RouteInput, response: Resp
     return service.view(row, warn=True)
 
 
-@router.get("/{name}", summary="Get a route", responses=ok() | problems(404))
+@router.get("/{name}", summary="Get a route", responses=ok() | problems(404, kind="route"))
 async def get_route(work: WorkOf, _: Viewer, name: NameInPath, response: Response) -> Route:
     """Answer with a route and its ETag."""
     service = RouteService(work)
@@ -87,7 +87,9 @@ async def get_route(work: WorkOf, _: Viewer, name: NameInPath, response: Respons
 
 
 @router.put(
-    "/{name}", summary="Create or replace a route", responses=ok() | created(Route) | problems(412, 413)
+    "/{name}",
+    summary="Create or replace a route",
+    responses=ok() | created(Route) | problems(412, 413, kind="route"),
 )
 async def replace_route(
     work: WorkOf,
@@ -111,7 +113,9 @@ async def replace_route(
     return service.view(row, warn=True)
 
 
-@router.patch("/{name}", summary="Change parts of a route", responses=ok() | problems(404, 412, 413))
+@router.patch(
+    "/{name}", summary="Change parts of a route", responses=ok() | problems(404, 412, 413, kind="route")
+)
 async def patch_route(
     work: WorkOf, _: Editor, name: NameInPath, body: RoutePatch, response: Response, if_match: IfMatch = None
 ) -> Route:
@@ -122,7 +126,9 @@ async def patch_route(
     return service.view(row, warn=True)
 
 
-@router.patch("/{name}/weights", summary="Shift traffic", responses=ok() | problems(404, 412, 413))
+@router.patch(
+    "/{name}/weights", summary="Shift traffic", responses=ok() | problems(404, 412, 413, kind="route")
+)
 async def set_weights(
     work: WorkOf, _: Editor, name: NameInPath, body: Weights, response: Response, if_match: IfMatch = None
 ) -> Route:
@@ -134,7 +140,10 @@ async def set_weights(
 
 
 @router.delete(
-    "/{name}", summary="Delete a route", status_code=status.HTTP_204_NO_CONTENT, responses=problems(404, 412)
+    "/{name}",
+    summary="Delete a route",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(404, 412, kind="route"),
 )
 async def delete_route(work: WorkOf, _: Editor, name: NameInPath, if_match: IfMatch = None) -> None:
     """Take a route away."""

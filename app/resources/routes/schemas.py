@@ -91,17 +91,21 @@ class RoutePatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"enabled": False}]})
 
-    host: str | None = Field(default=None, max_length=256, examples=["shop.example.com"])
-    path: str | None = Field(default=None, max_length=2048, examples=["/api"])
-    methods: list[str] | None = Field(default=None, examples=[["GET"]])
+    host: str | None = Field(
+        default=None, max_length=256, description="The host.", examples=["shop.example.com"]
+    )
+    path: str | None = Field(
+        default=None, max_length=2048, description="The prefix of the path.", examples=["/api"]
+    )
+    methods: list[str] | None = Field(default=None, description="All of them anew.", examples=[["GET"]])
     headers: list[dict[str, Any]] | None = Field(default=None, description="All of them anew.")
     query: list[dict[str, Any]] | None = Field(default=None, description="All of them anew.")
-    priority: int | None = Field(default=None, examples=[10])
+    priority: int | None = Field(default=None, description="The higher one first.", examples=[10])
     targets: list[dict[str, Any]] | None = Field(default=None, description="All of them anew.")
     policies: list[str] | None = Field(
         default=None, description="All of them anew.", examples=[["office-only"]]
     )
-    enabled: bool | None = Field(default=None, examples=[False])
+    enabled: bool | None = Field(default=None, description="Whether it matches anything.", examples=[False])
 
 
 Weights = Annotated[

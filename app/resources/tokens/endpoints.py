@@ -20,6 +20,13 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
 
+_REVOKED = ("token_revoked", "The token 'api-1f2e3d4c' is revoked for good.", "Make a new one.")
+_LAST = (
+    "last_admin_token",
+    "The token 'admin-1f2e3d4c' is the last with the role admin.",
+    "Make another one first.",
+)
+
 
 @router.get("", summary="List tokens", responses=problems())
 async def list_tokens(
@@ -69,7 +76,7 @@ async def create_token(
     return CreatedToken(token=view(row), secret=secret)
 
 
-@router.get("/{token_id}", summary="Get a token", responses=ok() | problems(404))
+@router.get("/{token_id}", summary="Get a token", responses=ok() | problems(404, kind="token"))
 async def get_token(work: WorkOf, _: Admin, token_id: Identifier, response: Response) -> Token:
     """Answer with a token, without its secret; also with one that is revoked."""
     row = await TokenService(work).get(token_id)
@@ -77,7 +84,11 @@ async def get_token(work: WorkOf, _: Admin, token_id: Identifier, response: Resp
     return view(row)
 
 
-@router.patch("/{token_id}", summary="Change a token", responses=ok() | problems(404, 409, 412, 413))
+@router.patch(
+    "/{token_id}",
+    summary="Change a token",
+    responses=ok() | problems(404, 409, 412, 413, kind="token", conflict=_REVOKED),
+)
 async def patch_token(
     work: WorkOf,
     _: Admin,
@@ -96,7 +107,7 @@ async def patch_token(
     "/{token_id}",
     summary="Revoke a token",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(404, 409, 412),
+    responses=problems(404, 409, 412, kind="token", conflict=_LAST),
 )
 async def revoke_token(work: WorkOf, _: Admin, token_id: Identifier, if_match: IfMatch = None) -> None:
     """Let a token be good for nothing, from now on and for good.

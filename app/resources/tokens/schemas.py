@@ -123,10 +123,17 @@ class _Kept(BaseModel):
     created: datetime = Field(description="When it was made.")
 
 
+_OF_KEPT: dict[str, Any] = {"expires": None, "revoked": None, "version": 8, "created": _CREATED}
+
+
 class JoinToken(_Kept):
     """A token for agents, without its secret."""
 
-    kind: Literal["join"] = "join"
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**_JOIN, "id": "token-1f2e3d4c", "publish": False, **_OF_KEPT}]}
+    )
+
+    kind: Literal["join"] = Field(default="join", description="`join`")
     services: list[str] = Field(description="What its agents may serve; `*` is everything.")
     labels: dict[str, str] = Field(description="Labels that its instances get.")
     publish: bool = Field(description="Whether discovery makes its services public.")
@@ -135,7 +142,9 @@ class JoinToken(_Kept):
 class ApiToken(_Kept):
     """A token for this API, without its secret."""
 
-    kind: Literal["api"] = "api"
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_API, "id": "api-1f2e3d4c", **_OF_KEPT}]})
+
+    kind: Literal["api"] = Field(default="api", description="`api`")
     role: Role = Field(description="What it may do.")
 
 
@@ -147,23 +156,11 @@ class CreatedToken(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [
-                {
-                    "token": {
-                        **_API,
-                        "id": "api-1f2e3d4c",
-                        "expires": None,
-                        "revoked": None,
-                        "version": 8,
-                        "created": _CREATED,
-                    },
-                    "secret": "bpa_...",
-                }
-            ]
+            "examples": [{"token": {**_API, "id": "api-1f2e3d4c", **_OF_KEPT}, "secret": "bpa_..."}]
         }
     )
 
-    token: Token
+    token: Token = Field(description="What it is good for.")
     secret: str = Field(description="What agents or clients send. It is not kept, and cannot be shown again.")
 
 
@@ -174,7 +171,7 @@ class TokenPatch(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"description": "CI of the shop"}]}
     )
 
-    description: Description | None = None
+    description: Description | None = Field(default=None, description="For people.")
     expires: Expiry = None
 
 
