@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -22,7 +23,7 @@ from .config import AgentSettings
 from .health import HealthWatch
 from .link import Link
 from .tunnel import AgentTunnel
-from .upstream import Service, Upstream, UpstreamTimes
+from .upstream import Service, UpstreamTimes
 
 __all__ = ["Agent"]
 
@@ -32,14 +33,17 @@ log: Any = structlog.get_logger("agent")
 class Agent:
     """Serves local apps at edges until told to stop."""
 
-    def __init__(self, settings: AgentSettings, token: JoinToken) -> None:
+    def __init__(
+        self, settings: AgentSettings, token: JoinToken, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls` is what https upstreams are checked with; only they need it."""
         self._settings = settings
         times = UpstreamTimes(
             connect=settings.upstream_connect_timeout, head=settings.upstream_response_timeout
         )
         budget = Budget()
         self._services = {
-            name.encode(): Service(name, [Upstream(str(upstream)) for upstream in upstreams], times, budget)
+            name.encode(): Service(name, upstreams, times, budget, tls)
             for name, upstreams in settings.services.items()
         }
         self._health = HealthWatch(

@@ -20,7 +20,7 @@ def agent(
         Option(
             "--service",
             metavar="NAME=URL[,URL]",
-            help="A service and its upstreams, web=http://127.0.0.1:3000; repeatable.",
+            help="A service and its upstreams: http: or https://HOST:PORT, unix:/PATH; repeatable.",
         ),
     ] = None,
     token_file: Annotated[
@@ -122,6 +122,15 @@ def agent(
             show_default="60",
         ),
     ] = None,
+    upstream_ca: Annotated[
+        Path | None,
+        Option(
+            "--upstream-ca",
+            metavar="PATH",
+            help="PEM file with what https upstreams are checked against.",
+            show_default="what the system trusts",
+        ),
+    ] = None,
     log_level: Annotated[
         str | None,
         Option(
@@ -171,6 +180,7 @@ def agent(
             "reconnect_stable": reconnect_stable,
             "upstream_connect_timeout": upstream_connect_timeout,
             "upstream_response_timeout": upstream_response_timeout,
+            "upstream_ca": upstream_ca,
             "log_level": log_level,
             "log_format": log_format,
         },

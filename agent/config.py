@@ -6,12 +6,10 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf
 
 from backplane.cli.address import Address, AddressSetting
 from backplane.cli.exit import CommandError, ExitCode
@@ -19,44 +17,15 @@ from backplane.cli.logs import LogFormat, LogLevel
 from backplane.cli.settings import Settings, SettingsError, Spelling
 from h2s.token import InvalidToken, JoinToken
 
-__all__ = ["AgentSettings", "Upstream", "read_token"]
+from .address import Upstream
+
+__all__ = ["AgentSettings", "read_token"]
 
 RESERVED_LABELS = frozenset({"agent", "service", "zone"})
 """Keys that a selector reads from elsewhere."""
 DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 LABEL_WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A local address that a service is forwarded to, in clear HTTP."""
-
-    address: Address
-
-    @classmethod
-    def parse(cls, url: str) -> Upstream:
-        """Read `http://HOST[:PORT]`. Raises ValueError."""
-        parts = urlsplit(url)
-        if parts.scheme != "http":
-            raise ValueError(_wrong_scheme(url, parts))
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError(f"upstream {url!r} has a path: an upstream is http://HOST:PORT and no more")
-        if "@" in parts.netloc:
-            raise ValueError("an upstream cannot carry a user or a password")
-        address = Address.parse(parts.netloc, default_port=80)
-        if address.port == 0:
-            raise ValueError(f"upstream {url!r} needs a port other than 0")
-        return cls(address)
-
-    def __str__(self) -> str:
-        return f"http://{self.address}"
-
-
-def _wrong_scheme(url: str, parts: SplitResult) -> str:
-    if parts.netloc:
-        return f"upstream {url!r}: the scheme {parts.scheme!r} is not supported yet, only http"
-    return f"upstream {url!r} is not a URL: write http://{url}"
 
 
 def _services(value: object) -> object:
@@ -71,7 +40,7 @@ def _services(value: object) -> object:
             raise ValueError(
                 f"service {name!r} is given twice: put its upstreams behind one name, with commas"
             )
-        services[name] = tuple(Upstream.parse(url) for url in _urls(name, urls))
+        services[name] = tuple(Upstream(url) for url in _urls(name, urls))
     if not services:
         raise ValueError("at least one service is needed")
     return services
@@ -146,7 +115,7 @@ class AgentSettings(Settings):
     token_file: Path
     """The file with the join token."""
     services: Annotated[
-        Mapping[str, tuple[Upstream, ...]], BeforeValidator(_services), Spelling("--service", ";")
+        Mapping[str, tuple[InstanceOf[Upstream], ...]], BeforeValidator(_services), Spelling("--service", ";")
     ]
     """The upstreams of each service, by name; in a variable, services are separated by `;`."""
     labels: Annotated[Mapping[str, str], BeforeValidator(_labels), Spelling("--label", ",")] = Field(
@@ -183,6 +152,8 @@ class AgentSettings(Settings):
     """How long connecting to an upstream may take."""
     upstream_response_timeout: Seconds = 60.0
     """How long an upstream may take from the request's end to the response's head."""
+    upstream_ca: Path | None = None
+    """Certificates, in a PEM file, that https upstreams are checked with instead of those the system trusts."""
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
 

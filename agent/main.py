@@ -13,9 +13,11 @@ from h2s.engine import engine_name
 from h2s.errors import EngineUnavailable, Untrusted
 from h2s.token import JoinToken
 
+from .address import Kind
 from .admin import AdminServer
 from .agent import Agent
 from .config import AgentSettings, read_token
+from .upstream import upstream_context
 
 __all__ = ["run"]
 
@@ -51,8 +53,9 @@ def run(settings: AgentSettings) -> int:
 
 
 def _make_agent(settings: AgentSettings, token: JoinToken) -> Agent:
+    tls = _upstream_tls(settings)
     try:
-        return Agent(settings, token)
+        return Agent(settings, token, tls=tls)
     except ssl.SSLError:
         raise CommandError("the join token's CA certificate is damaged", ExitCode.TRUST) from None
     except ValidationError as error:
@@ -61,3 +64,18 @@ def _make_agent(settings: AgentSettings, token: JoinToken) -> Agent:
         raise CommandError(
             f"no edge would take this agent: {where}: {first['msg']}", ExitCode.USAGE
         ) from None
+
+
+def _upstream_tls(settings: AgentSettings) -> ssl.SSLContext | None:
+    """Return what https upstreams are checked with, if there is one or a CA was given."""
+    kinds = {upstream.kind for upstreams in settings.services.values() for upstream in upstreams}
+    if Kind.HTTPS not in kinds and settings.upstream_ca is None:
+        return None
+    try:
+        return upstream_context(settings.upstream_ca)
+    except ssl.SSLError:
+        raise CommandError(
+            f"upstream CA {settings.upstream_ca}: it holds no certificate in PEM", ExitCode.USAGE
+        ) from None
+    except OSError as error:
+        raise CommandError(f"upstream CA {settings.upstream_ca}: {error.strerror}", ExitCode.USAGE) from None

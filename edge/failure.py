@@ -20,12 +20,15 @@ _ANSWERS = {
     REFUSED: (503, "No instance could take the request just now."),
     TUNNEL_LOST: (502, "The tunnel to the app was lost before it answered."),
     "upstream-refused": (502, "The app refused the connection."),
+    "upstream-untrusted": (502, "The app could not show that it is the one meant."),
     "upstream-connect-timeout": (504, "The app could not be connected to in time."),
     "upstream-timeout": (504, "The app did not answer in time."),
     "upstream-closed": (502, "The app closed the connection before it answered."),
     "upstream-invalid": (502, "The app's answer is not valid HTTP."),
 }
-NEVER_SENT = frozenset(("upstream-refused", "upstream-connect-timeout", "no-such-service"))
+NEVER_SENT = frozenset(
+    ("upstream-refused", "upstream-untrusted", "upstream-connect-timeout", "no-such-service")
+)
 """Codes of an agent after which the app surely has not seen the request."""
 BROKEN_OFF = frozenset(("upstream-closed",))
 """Codes of an agent after which the app may or may not have acted on the request, and is gone or going."""

@@ -4,8 +4,9 @@
 `Exchange` (`agent.forward`). What is said on it is `request` and `response`, which do no I/O.
 """
 
-from .address import Upstream
+from ..address import Kind, Upstream
 from .channel import Channel, Exchange
+from .dialing import upstream_context
 from .errors import MalformedRequest, UpstreamError
 from .pool import Pool
 from .service import Service
@@ -14,10 +15,12 @@ from .settings import UpstreamTimes
 __all__ = [
     "Channel",
     "Exchange",
+    "Kind",
     "MalformedRequest",
     "Pool",
     "Service",
     "Upstream",
     "UpstreamError",
     "UpstreamTimes",
+    "upstream_context",
 ]

@@ -86,9 +86,13 @@ class Channel(PieceProtocol):
         self.transport.writelines(pieces)
 
     def write_eof(self) -> None:
-        """End this direction."""
-        if not self.transport.is_closing():
+        """End this direction. TLS cannot end but one of them here: the upstream has a while to end the other."""
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
             self.transport.write_eof()
+        else:
+            self.pool.half_closed.add(self)
 
     def await_head(self) -> None:
         """Start the time within which the response's head must come."""
@@ -126,6 +130,10 @@ class Channel(PieceProtocol):
         self._detach()
         self.transport.abort()
 
+    def cut(self) -> None:
+        """Give up: the other direction did not end in time."""
+        self._fail(UpstreamClosed("the request has ended, and the upstream did not end its part in time"))
+
     def expire(self) -> None:
         """Give up: the response's head did not come in time."""
         self._fail(UpstreamTimeout("the upstream sent no response head in time"))
@@ -136,7 +144,8 @@ class Channel(PieceProtocol):
         """Set the transport up; the pool takes the channel once it is told so."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH)
-        bound_unsent(transport.get_extra_info("socket"))
+        if not self.pool.upstream.path:
+            bound_unsent(transport.get_extra_info("socket"))
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
@@ -164,7 +173,7 @@ class Channel(PieceProtocol):
             self._fail(error)
             return False
         exchange.on_upstream_events(events)
-        return reader.upgraded and not self.transport.is_closing()
+        return reader.upgraded and not self.transport.is_closing() and self.transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the pool; an exchange that still ran has failed."""
@@ -191,6 +200,8 @@ class Channel(PieceProtocol):
             exchange.on_upstream_error(error)
 
     def _detach(self) -> None:
-        self.pool.awaiting_head.discard(self)
-        self.pool.idle.discard(self)
+        pool = self.pool
+        pool.awaiting_head.discard(self)
+        pool.half_closed.discard(self)
+        pool.idle.discard(self)
         self._exchange = None

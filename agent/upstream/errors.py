@@ -2,6 +2,7 @@
 
 UpstreamError                502, or as below; `code` goes into the field h2s-error, the text into h2s-error-detail
 ├── UpstreamRefused          upstream-refused: no connection came about, so nothing was sent
+├── UpstreamUntrusted        upstream-untrusted: it could not show that it is the one, so nothing was sent
 ├── UpstreamConnectTimeout   upstream-connect-timeout (504): nor within the time allowed
 ├── UpstreamTimeout          upstream-timeout (504): no response head within the time allowed
 ├── UpstreamClosed           upstream-closed: the connection ended before the response did
@@ -21,6 +22,7 @@ __all__ = [
     "UpstreamInvalid",
     "UpstreamRefused",
     "UpstreamTimeout",
+    "UpstreamUntrusted",
 ]
 
 MAX_DETAIL = 200
@@ -44,6 +46,12 @@ class UpstreamRefused(UpstreamError):
     """No connection could be made; nothing of the request was sent."""
 
     code = b"upstream-refused"
+
+
+class UpstreamUntrusted(UpstreamError):
+    """TLS failed, mostly because of the upstream's certificate; nothing of the request was sent."""
+
+    code = b"upstream-untrusted"
 
 
 class UpstreamConnectTimeout(UpstreamError):

@@ -7,21 +7,30 @@ connections in use: the tunnels' limits of concurrent streams are one.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
-from .address import Upstream
+from ..address import Upstream
 from .channel import Channel, Exchange
 from .deadlines import DeadlineQueue
-from .errors import UpstreamConnectTimeout, UpstreamError, UpstreamRefused
+from .dialing import connect
+from .errors import UpstreamError, UpstreamRefused
 from .settings import UpstreamTimes
 
 __all__ = ["Pool"]
+
+HALF_CLOSED_TIMEOUT = 10.0
+"""Seconds that an upgraded TLS connection stays open for the upstream when the client's direction has ended."""
 
 
 class Pool:
     """Makes, lends, keeps and closes the connections to `upstream`."""
 
-    def __init__(self, upstream: Upstream, times: UpstreamTimes) -> None:
+    def __init__(
+        self, upstream: Upstream, times: UpstreamTimes | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls` is what https upstreams are checked with; only they need it."""
+        times = times or UpstreamTimes()
         self.upstream = upstream
         self.healthy = True
         """Set by whoever checks; the balancer prefers healthy upstreams."""
@@ -31,7 +40,9 @@ class Pool:
         """Exchanges that have begun and are not over; counted by them."""
         self.idle: DeadlineQueue[Channel] = DeadlineQueue(times.idle, Channel.drop)
         self.awaiting_head: DeadlineQueue[Channel] = DeadlineQueue(times.head, Channel.expire)
+        self.half_closed: DeadlineQueue[Channel] = DeadlineQueue(HALF_CLOSED_TIMEOUT, Channel.cut)
         self._times = times
+        self._tls = tls
         self._channels: set[Channel] = set()
         self._connecting: dict[Exchange, asyncio.Task[None]] = {}
         self._closed = False
@@ -75,6 +86,7 @@ class Pool:
         await asyncio.gather(*connecting.values(), return_exceptions=True)
         self.idle.close()
         self.awaiting_head.close()
+        self.half_closed.close()
         if self._channels:
             self._empty = asyncio.get_running_loop().create_future()
             for channel in tuple(self._channels):
@@ -112,15 +124,10 @@ class Pool:
         exchange.on_upstream_error(result)
 
     async def _open(self) -> Channel | UpstreamError:
-        upstream = self.upstream
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._times.connect):
-                _, channel = await loop.create_connection(lambda: Channel(self), upstream.host, upstream.port)
-        except TimeoutError:
-            return UpstreamConnectTimeout(f"no connection to {upstream.url} in time")
-        except OSError as error:
-            return UpstreamRefused(f"no connection to {upstream.url}: {error}")
+        channel = Channel(self)
+        error = await connect(self.upstream, lambda: channel, timeout=self._times.connect, tls=self._tls)
+        if error is not None:
+            return error
         if channel.transport.is_closing():
-            return UpstreamRefused(f"{upstream.url} closed the connection as soon as it was made")
+            return UpstreamRefused(f"{self.upstream} closed the connection as soon as it was made")
         return channel

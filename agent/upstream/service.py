@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 
 from h2s.budget import Budget
 
-from .address import Upstream
+from ..address import Upstream
 from .pool import Pool
 from .settings import UpstreamTimes
 
@@ -26,13 +27,14 @@ class Service:
         upstreams: Sequence[Upstream],
         times: UpstreamTimes | None = None,
         budget: Budget | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`budget` bounds what the exchanges of all services buffer; None: this one's alone."""
+        """`budget` bounds what the exchanges of all services buffer; None: this one's alone. `tls`: see `Pool`."""
         if not upstreams:
             raise ValueError(f"service {name!r} has no upstream")
         self.name = name
         self.budget = budget or Budget()
-        self.pools = tuple(Pool(upstream, times or UpstreamTimes()) for upstream in upstreams)
+        self.pools = tuple(Pool(upstream, times, tls=tls) for upstream in upstreams)
         self._turn = 0
 
     @property

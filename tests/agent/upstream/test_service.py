@@ -1,4 +1,4 @@
-"""Addresses, and the choice between upstreams."""
+"""The choice between upstreams."""
 
 from __future__ import annotations
 
@@ -9,21 +9,6 @@ from agent.upstream import Service, Upstream
 
 def service(count: int) -> Service:
     return Service("web", [Upstream(f"http://127.0.0.1:{3000 + n}") for n in range(count)])
-
-
-def test_upstream_is_host_port_and_authority() -> None:
-    upstream = Upstream("http://[::1]:3000/")
-    assert (upstream.host, upstream.port, upstream.authority) == ("::1", 3000, b"[::1]:3000")
-    assert Upstream("http://app").port == 80
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["127.0.0.1:3000", "https://a", "http://", "http://a/path", "http://a?q", "http://u@a", "http://a:x"],
-)
-def test_url_that_is_no_upstream_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        Upstream(url)
 
 
 def test_service_without_upstream_is_refused() -> None:
