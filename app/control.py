@@ -34,6 +34,7 @@ from .api import create_api
 from .config import EdgeSettings
 from .config_cache import ConfigCache
 from .identity import DataDirectory, DirectoryLocked, Identity, IdentityError, agent_command_line
+from .local_access import write_local_access
 from .manager import Manager
 from .renewal import keep_certificate
 from .state import EdgeState
@@ -221,10 +222,21 @@ class _Control:
             public=Address.parse(ready.public), tunnel=Address.parse(ready.tunnel), api=api
         )
         self._leash.send("up", self._before.model_dump_json())
+        self._leave_word(self._before)
         if first:
             _greet(self._settings, self._identity, self._before)
         else:
             log.info("the control process is back", api=f"http://{api}")
+
+    def _leave_word(self, addresses: Addresses) -> None:
+        """Tell commands on this machine where the edge is. Without that they have to be told by flags."""
+        public = f"{'https' if self._settings.public_cert else 'http'}://{addresses.public}"
+        try:
+            write_local_access(
+                self._data, self._identity, public=public, tunnel=addresses.tunnel, api=addresses.api
+            )
+        except IdentityError as error:
+            log.warning("commands on this machine will not find the edge by itself", reason=str(error))
 
 
 class _Seam:

@@ -19,6 +19,7 @@ import typer
 
 from .exit import CommandError, ExitCode
 from .streams import open_standard_streams
+from .verbs import add_verbs
 from .version import version
 
 __all__ = ["COMMANDS_GROUP", "main", "run"]
@@ -58,6 +59,7 @@ def _program() -> typer.Typer:
     program.callback(invoke_without_command=True)(_help)
     for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda entry: entry.name):
         _add_verb(program, entry)
+    add_verbs(program)
     program.command()(version)
     return program
 

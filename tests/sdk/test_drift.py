@@ -1,0 +1,133 @@
+"""The SDK knows what the edge's OpenAPI document says, no more and no less."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from backplane import models
+from backplane.call import Call
+from backplane.calls import policies, routes
+from backplane.models.shared import Model
+from tests.e2e.stage import Edge
+
+COMPONENTS: dict[str, type[Model]] = {
+    "Route": models.Route,
+    "TargetSpec": models.Target,
+    "HeaderMatch": models.HeaderMatch,
+    "QueryMatch": models.QueryMatch,
+    "ApiWarning": models.Warned,
+    "Question": models.Question,
+    "Explanation": models.Explanation,
+    "ExplainedTarget": models.ExplainedTarget,
+    "ExplainedInstance": models.ExplainedInstance,
+    "Policy": models.Policy,
+    "IpRule": models.IpRule,
+    "HeadersRule": models.HeadersRule,
+    "FieldEdits": models.FieldEdits,
+}
+"""Schemas of the document, and the models that they are here."""
+
+ROUTE = {"name": "x"}
+CALLS: dict[str, Callable[[], Call[Any]]] = {
+    "GET /v1/routes": lambda: routes.ROUTES.list({"source": "", "host": "", "policy": "", "limit": 1})("x"),
+    "POST /v1/routes": lambda: routes.ROUTES.create(ROUTE),
+    "GET /v1/routes/{name}": lambda: routes.ROUTES.get("x"),
+    "PUT /v1/routes/{name}": lambda: routes.ROUTES.replace(ROUTE, name=None, if_version=1, only_new=True),
+    "PATCH /v1/routes/{name}": lambda: routes.ROUTES.update("x", {}, if_version=1),
+    "DELETE /v1/routes/{name}": lambda: routes.ROUTES.delete("x", if_version=1),
+    "PATCH /v1/routes/{name}/weights": lambda: routes.weights("x", {}, if_version=1),
+    "POST /v1/routes:explain": lambda: routes.explain(models.Question(host="x")),
+    "GET /v1/policies": lambda: policies.POLICIES.list({"limit": 1})("x"),
+    "POST /v1/policies": lambda: policies.POLICIES.create(ROUTE),
+    "GET /v1/policies/{name}": lambda: policies.POLICIES.get("x"),
+    "PUT /v1/policies/{name}": lambda: policies.POLICIES.replace(
+        ROUTE, name=None, if_version=1, only_new=True
+    ),
+    "PATCH /v1/policies/{name}": lambda: policies.POLICIES.update("x", {}, if_version=1),
+    "DELETE /v1/policies/{name}": lambda: policies.POLICIES.delete("x", if_version=1),
+    "GET /v1/default_policies": policies.default_policies,
+    "PUT /v1/default_policies": lambda: policies.set_default_policies([], if_version=1),
+}
+"""Operations of the document, each with a call that has every parameter."""
+
+
+@pytest.fixture(scope="module")
+def document(edge: Edge) -> Any:
+    """What the edge says of itself."""
+    return httpx.get(f"{edge.api_url}/openapi.json", trust_env=False).json()
+
+
+def operations(document: Any) -> dict[str, Any]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if path.startswith("/v1/")
+    }
+
+
+def test_every_call_is_an_operation(document: Any) -> None:
+    assert set(CALLS) <= set(operations(document))
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_call_is_what_the_document_says(document: Any, operation: str) -> None:
+    call, method = CALLS[operation](), operation.partition(" ")[0]
+    pattern = re.sub(r"\{[a-z_]+\}", "x", operation.partition(" ")[2])
+    assert (call.method, call.path) == (method, pattern)
+    declared = operations(document)[operation]
+    parameters = {(one["in"], one["name"].lower()) for one in declared.get("parameters", ())}
+    sent = {("query", name) for name in call.query}
+    sent |= {("header", name.lower()) for name in call.headers if name != "Content-Type"}
+    assert sent == {one for one in parameters if one[0] != "path"}
+    assert (call.body is not None) is ("requestBody" in declared)
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_model_is_what_the_document_says(document: Any, name: str) -> None:
+    model = COMPONENTS[name]
+    theirs, ours = document["components"]["schemas"][name], model.model_json_schema()
+    assert properties(theirs) == properties(ours)
+    defaults = {key: one["default"] for key, one in theirs["properties"].items() if "default" in one}
+    for key, field in model.model_fields.items():
+        if key in defaults and key not in model.read_only and key != "name":
+            made = field.get_default(call_default_factory=True)
+            shown = made.model_dump(mode="json") if isinstance(made, Model) else made
+            assert shown == defaults[key], key
+
+
+def test_every_model_is_compared() -> None:
+    known = {one for _, one in inspect.getmembers(models, inspect.isclass) if issubclass(one, Model)}
+    assert known - set(COMPONENTS.values()) == {models.Model, models.Page, models.OtherRule}
+
+
+def properties(schema: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields of a schema, each with its type as one text."""
+    return {name: kind(one) for name, one in schema["properties"].items()}
+
+
+def kind(schema: Mapping[str, Any]) -> str:
+    """Return a type as one text, without bounds and without null, which is a matter of what is left out."""
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            kinds = sorted({kind(one) for one in schema[key]} - {"null", "OtherRule"})
+            return " or ".join(kinds)
+    if "allOf" in schema:
+        return kind(schema["allOf"][0])
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return COMPONENTS[name].__name__ if name in COMPONENTS else name
+    if "const" in schema:
+        return {str: "string", int: "integer"}[type(schema["const"])]
+    name = str(schema.get("type", "any"))
+    if name == "array":
+        return f"[{kind(schema['items'])}]" if "items" in schema else "[any]"
+    if name == "object":
+        return f"{{{kind(schema.get('additionalProperties') or {})}}}"
+    return f"{name}:{schema['format']}" if "format" in schema else name
