@@ -118,7 +118,7 @@ class _Control:
         settings, port = self._settings, control_port()
         api_socket = _bind(self._before.api if self._before else settings.api)
         manager = Manager(settings, self._identity, state, send=port.send, cache=ConfigCache(self._data))
-        port.receive = partial(self._on_notice, manager)
+        port.receive = partial(self._on_notice, manager, Address(*api_socket.getsockname()[:2]))
         port.on_detach = state.on_plane_gone
         port.on_attach = partial(self._start, port, manager)
         self._leash.attach(on_seam=seam.take, on_stop=stop.set, on_now=task.cancel)
@@ -174,9 +174,11 @@ class _Control:
             identity, self._data, self._settings.identity_dir, on_renewed=lambda: port.send(renewed)
         )
 
-    def _on_notice(self, manager: Manager, notice: PortMessage) -> None:
-        if isinstance(notice, PlaneReady) and self._announced:
-            log.info("a new data plane listens")
+    def _on_notice(self, manager: Manager, api: Address, notice: PortMessage) -> None:
+        if isinstance(notice, PlaneReady):
+            self._leave_word(notice, api)
+            if self._announced:
+                log.info("a new data plane listens")
         self._state.on_notice(notice)
         manager.planes.on_notice(notice)
 
@@ -222,18 +224,17 @@ class _Control:
             public=Address.parse(ready.public), tunnel=Address.parse(ready.tunnel), api=api
         )
         self._leash.send("up", self._before.model_dump_json())
-        self._leave_word(self._before)
         if first:
             _greet(self._settings, self._identity, self._before)
         else:
             log.info("the control process is back", api=f"http://{api}")
 
-    def _leave_word(self, addresses: Addresses) -> None:
+    def _leave_word(self, ready: PlaneReady, api: Address) -> None:
         """Tell commands on this machine where the edge is. Without that they have to be told by flags."""
-        public = f"{'https' if self._settings.public_cert else 'http'}://{addresses.public}"
+        public = f"{'https' if self._settings.public_cert else 'http'}://{ready.public}"
         try:
             write_local_access(
-                self._data, self._identity, public=public, tunnel=addresses.tunnel, api=addresses.api
+                self._data, self._identity, public=public, tunnel=Address.parse(ready.tunnel), api=api
             )
         except IdentityError as error:
             log.warning("commands on this machine will not find the edge by itself", reason=str(error))

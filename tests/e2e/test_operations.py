@@ -80,11 +80,11 @@ def test_a_second_start_uses_the_same_identity(stage: Stage) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return what is in each file, but for locks, which say who has them, the database and the last config."""
+    """Return what is in each file, but for locks, addresses, the database and the last config."""
     files = (
         path
         for path in folder.iterdir()
-        if path.is_file() and not re.search("lock|sqlite|last-config", path.name)
+        if path.is_file() and not re.search("lock|sqlite|last-config|local.json", path.name)
     )
     return {path.name: path.read_bytes() for path in files}
 
