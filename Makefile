@@ -7,6 +7,7 @@
 #   make openapi               writes openapi/openapi.json, after a change of the management API
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
 #   make faults [ARGS=...]     whatever can break, 100 times: ARGS="--rounds 5 --only edge", ARGS=--write into the docs
+#   make compiled              the server as an ordinary installation has it, its data path compiled, in .venv/compiled
 #   make native                builds the fast HTTP/2 engine again, and says what is missing if it cannot
 #   make clean                 removes .venv and caches
 #
@@ -18,16 +19,22 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PEERS  := $(VENV)/.peers
+TREE   := $(VENV)/compiled
 NATIVE := setup.py $(wildcard h2s/*/*.pyx h2s/engine/_native/*.pxi)
 HINT    = $(BIN)/python -c 'import h2s.engine.native, h2s.http1.native' 2>/dev/null || \
   echo "The portable HTTP/2 engine runs. For the fast one: apt-get install gcc python3-dev libnghttp2-dev && make native"
 
-.PHONY: demo test lint bench openapi fuzz faults native clean
+.PHONY: demo test lint bench openapi fuzz faults compiled native clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
 	@$(HINT)
 	@exec $(BIN)/python -m examples.demo $(ARGS)
+
+ifdef COMPILED
+export E2E_COMPILED := 1
+test faults: $(TREE)/.installed
+endif
 
 test: $(STAMP)
 	@$(HINT)
@@ -39,7 +46,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(PEERS)
+bench: $(PEERS) $(TREE)/.installed
 	@exec $(BIN)/python -m bench $(ARGS)
 
 $(PEERS): $(STAMP)
@@ -57,6 +64,17 @@ fuzz: $(STAMP)
 
 faults: $(STAMP)
 	@exec $(BIN)/python -m tests.faults $(ARGS)
+
+compiled: $(TREE)/.installed
+
+# The folder `build` keeps what was compiled before; what was deleted in the sources must not come back from there.
+$(TREE)/.installed: $(STAMP) $(shell find agent app edge h2s migrations -name '*.py' -o -name '*.pxi' -o -name '*.pyx')
+	@echo "Compiling the data path (a minute) ..."
+	@rm -rf $(TREE); find build -path 'build/lib*' -name '*.py' -delete 2>/dev/null || true
+	@BACKPLANE_COMPILE=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --no-deps --target $(TREE) .
+	@cd $(TREE) && ../bin/python -c 'import h2s.datapath as d; assert d.data_path() == "compiled"'
+	@touch $@
 
 native:
 	@rm -f $(STAMP) h2s/*/native.*.so

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import structlog
 
 from backplane.cli.exit import CommandError, ExitCode
+from h2s.datapath import data_path_hint
 from h2s.engine import engine_hint
 from h2s.errors import EngineUnavailable
 
@@ -33,11 +34,12 @@ NEEDED = ("alembic", "cryptography", "fastapi", "prometheus_client", "sqlalchemy
 def run(settings: EdgeSettings) -> NoReturn:
     """Become an edge with these settings. Raises ModuleNotFoundError and CommandError."""
     try:
-        hint = engine_hint()
+        hints = engine_hint(), data_path_hint()
     except EngineUnavailable as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
-    if hint is not None:
-        log.info(hint)
+    for hint in hints:
+        if hint is not None:
+            log.info(hint)
     for name in NEEDED:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -2,11 +2,14 @@
 
 A protocol that asyncio hands `bytes` gets up to 256 KB at a time. Blocks of that size are neither cheap nor kind to the
 allocator's heap: between them, one that lives long pins memory that is not used.
+
+The protocol is no heir of asyncio's classes, from which a compiled class cannot inherit. uvloop, on which the programs
+run, asks for the methods alone; asyncio's own loop asks for the class, and calls `data_received` with pieces as it
+makes them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 
 __all__ = ["PIECE", "PieceProtocol"]
@@ -23,8 +26,8 @@ class _Local(threading.local):
 _local = _Local()
 
 
-class PieceProtocol(asyncio.BufferedProtocol):
-    """Gives `data_received` no more than `PIECE` bytes at a time."""
+class PieceProtocol:
+    """Gives `data_received` no more than `PIECE` bytes at a time, on uvloop."""
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""

@@ -127,7 +127,7 @@ class _HandshakeProtocol(asyncio.Protocol):
         connection = self._make_connection()
         self._over = True
         self._timer.cancel()
-        self._transport.set_protocol(connection)
+        self._transport.set_protocol(cast(asyncio.BaseProtocol, connection))
         connection.connection_made(self._transport)
         self._on_tunnel(connection)
         if data:

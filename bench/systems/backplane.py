@@ -1,4 +1,4 @@
-"""Backplane, with one of its HTTP/2 engines."""
+"""Backplane as an ordinary installation has it, its data path compiled, with one of its HTTP/2 engines."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from tests.e2e.address import Address, free_address
-from tests.e2e.programs import Program, answers, backplane
+from tests.e2e.programs import Program, answers, backplane, compiled_tree
 
 from .system import HOST, TUNNELS, Running, Site
 
 __all__ = ["Backplane", "Edge"]
 
-SAY_ENGINE = "from h2s.engine import engine_name; print(engine_name())"
+SAY_WHAT_RUNS = "from h2s import datapath, engine; print(engine.engine_name(), datapath.data_path())"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,24 @@ class Backplane:
 
     def __init__(self, engine: Literal["native", "portable"]) -> None:
         self.name = engine
-        self.environment = {"BACKPLANE_H2_ENGINE": engine}
+        self.environment = {"BACKPLANE_H2_ENGINE": engine, **compiled_tree()}
 
     def version(self) -> str:
         """Return the version of the distribution."""
         return version("backplane-server")
 
     def missing(self) -> str | None:
-        """Ask for the engine and see which one comes."""
+        """Ask for the engine and the compiled data path, and see what comes."""
         done = subprocess.run(
-            [sys.executable, "-c", SAY_ENGINE],
+            [sys.executable, "-P", "-c", SAY_WHAT_RUNS],
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
         )
         if done.returncode:
             return f"the {self.name} engine does not load: {done.stderr.strip().rpartition(chr(10))[2]}"
-        engine = done.stdout.strip()
-        return None if engine.startswith(self.name) else f"asked for the {self.name} engine, {engine} came"
+        wanted, came = f"{self.name} compiled", done.stdout.strip()
+        return None if came == wanted else f"asked for {wanted}, {came} came (see make compiled)"
 
     def start(self, site: Site) -> Running:
         """Start an edge and an agent."""

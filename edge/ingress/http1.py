@@ -47,7 +47,7 @@ class Reading(Enum):
     CLOSED = "closed"
 
 
-class Http1Connection(Wire, asyncio.Protocol):
+class Http1Connection(Wire):
     """One public connection that speaks HTTP/1.1 or HTTP/1.0."""
 
     def __init__(self, context: Context) -> None:

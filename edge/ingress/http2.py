@@ -86,7 +86,7 @@ class Http2Connection:
         """Take over the transport; the client has `head_timeout` for its first request."""
         self.context.connections.add(self)
         self._deadline.set(self.loop.time() + self.context.limits.head_timeout)
-        self._transport.set_protocol(self.connection)
+        self._transport.set_protocol(cast(asyncio.BaseProtocol, self.connection))
         self.connection.connection_made(self._transport)
 
     # -- what the listener uses -----------------------------------------------------------------------------------

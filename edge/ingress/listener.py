@@ -155,7 +155,9 @@ class Ingress:
         context = self._context
         with contextlib.suppress(OSError, asyncio.TimeoutError):
             if self._ssl_context is None:
-                await loop.connect_accepted_socket(lambda: Http1Connection(context), sock)
+                await loop.connect_accepted_socket(
+                    lambda: cast(asyncio.BaseProtocol, Http1Connection(context)), sock
+                )
             else:
                 await loop.connect_accepted_socket(
                     lambda: _Negotiation(context),
@@ -182,7 +184,7 @@ class _Negotiation(asyncio.Protocol):
             connection.start()
         else:
             protocol = Http1Connection(self._context)
-            transport.set_protocol(protocol)
+            transport.set_protocol(cast(asyncio.BaseProtocol, protocol))
             protocol.connection_made(transport)
 
 

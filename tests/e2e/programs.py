@@ -3,6 +3,9 @@
 Each runs in a process of its own with its output in files, so that it never waits for a reader. `stop` is what an
 operator does: SIGTERM, an end within the deadline, exit code 0 and no traceback. `kill` is what a crash does. A
 `Stage` keeps what a test has started and ends whatever is left, by process id.
+
+With `E2E_COMPILED=1` in the environment they run from the tree that `make compiled` makes, which is what an ordinary
+installation has, and not from the sources.
 """
 
 from __future__ import annotations
@@ -23,11 +26,12 @@ from h2s.engine.choice import ENGINE_VARIABLE
 
 from .address import Address
 
-__all__ = ["Origin", "Program", "answers", "backplane", "eventually", "is_gone"]
+__all__ = ["Origin", "Program", "answers", "backplane", "compiled_tree", "eventually", "is_gone"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 20.0
+COMPILED = os.environ.get("E2E_COMPILED") == "1"
 
 T = TypeVar("T")
 
@@ -68,6 +72,11 @@ def backplane(*arguments: object) -> list[str]:
     return [str(Path(sys.executable).with_name("backplane")), *map(str, arguments)]
 
 
+def compiled_tree() -> dict[str, str]:
+    """Return the environment in which programs run from the tree of `make compiled`."""
+    return {"PYTHONPATH": str(Path(sys.executable).parents[1] / "compiled")}
+
+
 class Program:
     """A process, its output and its end."""
 
@@ -82,6 +91,8 @@ class Program:
             for key, value in os.environ.items()
             if key == ENGINE_VARIABLE or not key.startswith("BACKPLANE_")
         }
+        if COMPILED:
+            inherited |= compiled_tree()
         with self.out.open("ab") as out, self.err.open("ab") as err:
             self.process = subprocess.Popen(
                 argv,
