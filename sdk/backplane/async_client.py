@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -11,11 +13,15 @@ from typing import Self, TypeVar
 import httpx
 
 from .call import Call
-from .endpoint import Endpoint, answer, request, translate
-from .errors import BackplaneError
+from .endpoint import Endpoint, answer, request, translated
+from .errors import BackplaneError, UnexpectedAnswer
+from .resources.config import AsyncConfiguration
+from .resources.events import AsyncEvents
 from .resources.policies import AsyncDefaultPolicies, AsyncPolicies
 from .resources.routes import AsyncRoutes
+from .resources.tokens import AsyncTokens
 from .retry import RetryPolicy
+from .stream import SILENCE
 
 __all__ = ["AsyncClient"]
 
@@ -59,6 +65,9 @@ class AsyncClient:
         self.routes = AsyncRoutes(self.send)
         self.policies = AsyncPolicies(self.send)
         self.default_policies = AsyncDefaultPolicies(self.send)
+        self.tokens = AsyncTokens(self.send)
+        self.events = AsyncEvents(self.send, self._stream)
+        self.config = AsyncConfiguration(self.send)
 
     async def send(self, call: Call[T]) -> T:
         """Carry out a call and return its result. Raises BackplaneError."""
@@ -74,11 +83,23 @@ class AsyncClient:
             attempt += 1
 
     async def _try(self, call: Call[T]) -> T:
-        try:
+        with translated(self.endpoint.url):
             response = await self._http.send(request(self._http, call))
-        except httpx.HTTPError as error:
-            raise translate(error, self.endpoint.url) from error
         return call.result(answer(response))
+
+    @asynccontextmanager
+    async def _stream(self, call: Call[None]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the bytes of an answer as they come. Raises BackplaneError, as what iterates over them does."""
+        with translated(self.endpoint.url):
+            response = await self._http.send(request(self._http, call, silence=SILENCE), stream=True)
+            try:
+                if response.status_code != 200:
+                    await response.aread()
+                    call.result(answer(response))
+                    raise UnexpectedAnswer("the stream of events has no content: this is not an edge's API")
+                yield response.aiter_bytes()
+            finally:
+                await response.aclose()
 
     async def close(self) -> None:
         """Close its connections."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -11,11 +13,15 @@ from typing import Self, TypeVar
 import httpx
 
 from .call import Call
-from .endpoint import Endpoint, answer, request, translate
-from .errors import BackplaneError
+from .endpoint import Endpoint, answer, request, translated
+from .errors import BackplaneError, UnexpectedAnswer
+from .resources.config import Configuration
+from .resources.events import Events
 from .resources.policies import DefaultPolicies, Policies
 from .resources.routes import Routes
+from .resources.tokens import Tokens
 from .retry import RetryPolicy
+from .stream import SILENCE
 
 __all__ = ["Client"]
 
@@ -76,6 +82,9 @@ class Client:
         self.routes = Routes(self.send)
         self.policies = Policies(self.send)
         self.default_policies = DefaultPolicies(self.send)
+        self.tokens = Tokens(self.send)
+        self.events = Events(self.send, self._stream)
+        self.config = Configuration(self.send)
 
     def send(self, call: Call[T]) -> T:
         """Carry out a call and return its result. Raises BackplaneError."""
@@ -91,11 +100,23 @@ class Client:
             attempt += 1
 
     def _try(self, call: Call[T]) -> T:
-        try:
+        with translated(self.endpoint.url):
             response = self._http.send(request(self._http, call))
-        except httpx.HTTPError as error:
-            raise translate(error, self.endpoint.url) from error
         return call.result(answer(response))
+
+    @contextmanager
+    def _stream(self, call: Call[None]) -> Iterator[Iterator[bytes]]:
+        """Give the bytes of an answer as they come. Raises BackplaneError, as what iterates over them does."""
+        with translated(self.endpoint.url):
+            response = self._http.send(request(self._http, call, silence=SILENCE), stream=True)
+            try:
+                if response.status_code != 200:
+                    response.read()
+                    call.result(answer(response))
+                    raise UnexpectedAnswer("the stream of events has no content: this is not an edge's API")
+                yield response.iter_bytes()
+            finally:
+                response.close()
 
     def close(self) -> None:
         """Close its connections."""

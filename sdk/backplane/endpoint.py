@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +19,7 @@ from pydantic import BaseModel
 from .call import Answer, Call
 from .errors import BackplaneError, EdgeUnreachable, EdgeUntrusted, TokenUnusable
 
-__all__ = ["LOCAL_URL", "Endpoint", "LocalAccess", "read_token", "translate"]
+__all__ = ["LOCAL_URL", "Endpoint", "LocalAccess", "read_token", "translated"]
 
 LOCAL_URL = "http://127.0.0.1:7000"
 """Where an edge's API is by default."""
@@ -116,10 +118,16 @@ class LocalAccess(BaseModel):
             return cls.model_validate(defaults)
 
 
-def request(client: Any, call: Call[Any]) -> httpx.Request:
-    """Return a call as httpx sends it; `client` is either of its clients."""
+def request(client: Any, call: Call[Any], *, silence: float | None = None) -> httpx.Request:
+    """Return a call as httpx sends it; `client` is either of its clients, `silence` the seconds between bytes."""
+    limits = {} if silence is None else {"timeout": httpx.Timeout(silence, connect=CONNECT_TIMEOUT)}
     built: httpx.Request = client.build_request(
-        call.method, call.path, params=call.parameters() or None, headers=call.headers, content=call.body
+        call.method,
+        call.path,
+        params=call.parameters() or None,
+        headers=call.headers,
+        content=call.body,
+        **limits,
     )
     return built
 
@@ -130,8 +138,16 @@ def answer(response: httpx.Response) -> Answer:
     return Answer(response.status_code, headers, response.content)
 
 
-def translate(error: httpx.HTTPError, url: str) -> EdgeUnreachable:
-    """Return the error of ours for one of httpx's."""
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Raise errors of ours in place of httpx's."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise _translate(error, url) from error
+
+
+def _translate(error: httpx.HTTPError, url: str) -> EdgeUnreachable:
     reason = _reason(error)
     cause: BaseException | None = error
     while cause is not None:

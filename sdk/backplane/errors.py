@@ -6,6 +6,7 @@ BackplaneError
 │   └── EdgeUntrusted    the edge's certificate is not one to trust
 ├── UnexpectedAnswer     an answer came that no edge gives
 └── ApiError             the edge answered with a problem (RFC 9457)
+    ├── BadRequest          400  what was sent cannot be read
     ├── Unauthorized        401  no token, or one that is not good
     ├── Forbidden           403  the token's role is not enough
     ├── NotFound            404
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 __all__ = [
     "ApiError",
     "BackplaneError",
+    "BadRequest",
     "Conflict",
     "EdgeUnreachable",
     "EdgeUntrusted",
@@ -118,6 +120,10 @@ class ApiError(BackplaneError):
         return self.detail
 
 
+class BadRequest(ApiError):
+    """What was sent cannot be read at all."""
+
+
 class Unauthorized(ApiError):
     """The edge does not know who is asking."""
 
@@ -163,6 +169,7 @@ class Unavailable(ServerError):
 
 
 _CLASSES: Mapping[int, type[ApiError]] = {
+    400: BadRequest,
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import typer
 
+from .completion import prepare_completion
 from .exit import CommandError, ExitCode
 from .streams import open_standard_streams
 from .verbs import add_verbs
@@ -31,12 +32,13 @@ COMMANDS_GROUP = "backplane.commands"
 def main() -> NoReturn:
     """Run the `backplane` command on the process's arguments and exit with its code."""
     open_standard_streams()
+    prepare_completion()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code (see `exit`). Unexpected exceptions pass: they are bugs."""
-    command = typer.main.get_command(_program())
+    command = typer.main.get_command(_program(arguments))
     try:
         result = command.main(list(arguments), prog_name="backplane", standalone_mode=False)
     except CommandError as error:
@@ -48,7 +50,8 @@ def run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else ExitCode.OK
 
 
-def _program() -> typer.Typer:
+def _program(arguments: Sequence[str]) -> typer.Typer:
+    """Return the command; a server is started without the verbs of an operator, of which it would load dozens."""
     program = typer.Typer(
         name="backplane",
         add_completion=False,
@@ -57,9 +60,11 @@ def _program() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     program.callback(invoke_without_command=True)(_help)
-    for entry in sorted(entry_points(group=COMMANDS_GROUP), key=lambda entry: entry.name):
+    entries = sorted(entry_points(group=COMMANDS_GROUP), key=lambda entry: entry.name)
+    for entry in entries:
         _add_verb(program, entry)
-    add_verbs(program)
+    if not arguments or arguments[0] not in {entry.name for entry in entries}:
+        add_verbs(program)
     program.command()(version)
     return program
 

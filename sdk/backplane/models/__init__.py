@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from .config import ConfigChange, ConfigResult
+from .events import Event, StreamedEvent
 from .explanation import ExplainedInstance, ExplainedTarget, Explanation, Question
 from .policies import FieldEdits, HeadersRule, IpRule, OtherRule, Policy
 from .routes import HeaderMatch, QueryMatch, Route, Target
 from .shared import Model, Page, Warned
+from .tokens import ApiToken, ApiTokenInput, CreatedToken, JoinToken, JoinTokenInput
 
 __all__ = [
+    "ApiToken",
+    "ApiTokenInput",
+    "ConfigChange",
+    "ConfigResult",
+    "CreatedToken",
+    "Event",
     "ExplainedInstance",
     "ExplainedTarget",
     "Explanation",
@@ -15,6 +24,8 @@ __all__ = [
     "HeaderMatch",
     "HeadersRule",
     "IpRule",
+    "JoinToken",
+    "JoinTokenInput",
     "Model",
     "OtherRule",
     "Page",
@@ -22,6 +33,7 @@ __all__ = [
     "QueryMatch",
     "Question",
     "Route",
+    "StreamedEvent",
     "Target",
     "Warned",
 ]

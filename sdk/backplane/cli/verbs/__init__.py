@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import typer
 
+from .completion import completion
+from .config import apply, export
 from .context import context, login
+from .events import events
+from .explain import explain
+from .policy import policy
 from .route import route
+from .token import token
 
 __all__ = ["add_verbs"]
 
 
 def add_verbs(program: typer.Typer) -> None:
     """Add them to the command."""
-    program.command()(login)
-    program.add_typer(context, name="context")
-    program.add_typer(route, name="route")
+    for verb in (login, explain, events, apply, export, completion):
+        program.command()(verb)
+    for name, group in {"context": context, "route": route, "policy": policy, "token": token}.items():
+        program.add_typer(group, name=name)

@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 from typer.core import TyperGroup
 
+from ..completion import names_of
 from ..console import Console, speaks_to_an_edge
 from ..documents import read_document
 from ..exit import CommandError, ExitCode
@@ -45,7 +46,7 @@ route = typer.Typer(
     help='Send requests to instances. In short: `backplane route example.com "service=web"`',
 )
 
-Name = Annotated[str, Argument(metavar="NAME", help="The route's name.")]
+Name = Annotated[str, Argument(metavar="NAME", help="The route's name.", autocompletion=names_of("routes"))]
 Place = Annotated[
     str | None,
     Argument(metavar="HOST[/PATH]", help="Which requests, shop.example.com/api", show_default=False),
