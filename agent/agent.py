@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +14,7 @@ import structlog
 from h2s.budget import Budget
 from h2s.errors import HandshakeError
 from h2s.liveness import LivenessTimes
-from h2s.messages import Credentials, Drain, Hello, InstanceReport, Report, ServiceOffer, Welcome
+from h2s.messages import Credentials, Drain, HealthCheck, Hello, InstanceReport, Report, ServiceOffer, Welcome
 from h2s.token import JoinToken
 from h2s.tunnel import agent_ssl_context
 
@@ -46,9 +46,7 @@ class Agent:
             name.encode(): Service(name, upstreams, times, budget, tls)
             for name, upstreams in settings.services.items()
         }
-        self._health = HealthWatch(
-            [pool for service in self._services.values() for pool in service.pools], self._on_health
-        )
+        self._health = HealthWatch(self._services.values(), self._on_health, settings.checks)
         hello = Hello(
             agent_id=settings.agent_id,
             generation=time.time_ns(),
@@ -95,8 +93,8 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> HandshakeError | None:
         """Serve until `stop` is set, then drain. Returns the error when every edge has refused for good."""
-        await self._health.first()
         health = asyncio.create_task(self._health.run())
+        await self._health.first()
         links = [asyncio.create_task(link.run()) for link in self.links]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -183,6 +181,10 @@ class Agent:
                 for service in self._services.values()
             ]
         )
+
+    def apply_checks(self, checks: Mapping[str, HealthCheck]) -> None:
+        """Check upstreams as an edge says from now on, by service; what the agent's own settings say goes before."""
+        self._health.configure({**checks, **self._settings.checks})
 
     def _on_health(self) -> None:
         for tunnel in self.tunnels:

@@ -23,6 +23,15 @@ def agent(
             help="A service and its upstreams: http: or https://HOST:PORT, unix:/PATH; repeatable.",
         ),
     ] = None,
+    check: Annotated[
+        list[str] | None,
+        Option(
+            "--check",
+            metavar="NAME=CHECK",
+            help="How a service's upstreams are checked: http:/PATH[,KEY=VALUE], tcp or none; repeatable.",
+            show_default="tcp",
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None, Option("--token-file", metavar="PATH", help="The file with the edge's join token.")
     ] = None,
@@ -164,6 +173,7 @@ def agent(
         flags={
             "edges": edge,
             "services": service,
+            "checks": check,
             "token_file": token_file,
             "labels": label,
             "zone": zone,

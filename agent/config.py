@@ -9,15 +9,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, ValidationInfo
 
 from backplane.cli.address import Address, AddressSetting
 from backplane.cli.exit import CommandError, ExitCode
 from backplane.cli.logs import LogFormat, LogLevel
 from backplane.cli.settings import Settings, SettingsError, Spelling
+from h2s.messages import HealthCheck
 from h2s.token import InvalidToken, JoinToken
 
 from .address import Upstream
+from .checks import CHECK_FORM, make_check
 
 __all__ = ["AgentSettings", "read_token"]
 
@@ -54,6 +56,23 @@ def _urls(name: str, value: object) -> list[str]:
     if not stripped:
         raise ValueError(f"service {name!r} has no upstream")
     return stripped
+
+
+def _checks(value: object) -> object:
+    checks: dict[str, HealthCheck] = {}
+    for name, check in _pairs(value, CHECK_FORM):
+        if name in checks:
+            raise ValueError(f"service {name!r} has two checks")
+        checks[name] = make_check(name, check)
+    return checks
+
+
+def _of_services(checks: Mapping[str, HealthCheck], info: ValidationInfo) -> Mapping[str, HealthCheck]:
+    services = info.data.get("services")
+    for name in checks:
+        if services is not None and name not in services:
+            raise ValueError(f"there is no service {name!r} to check")
+    return checks
 
 
 def _labels(value: object) -> object:
@@ -118,6 +137,13 @@ class AgentSettings(Settings):
         Mapping[str, tuple[InstanceOf[Upstream], ...]], BeforeValidator(_services), Spelling("--service", ";")
     ]
     """The upstreams of each service, by name; in a variable, services are separated by `;`."""
+    checks: Annotated[
+        Mapping[str, InstanceOf[HealthCheck]],
+        BeforeValidator(_checks),
+        AfterValidator(_of_services),
+        Spelling("--check", ";"),
+    ] = Field(default_factory=dict)
+    """How the upstreams of each service are checked, by name; in a variable, checks are separated by `;`."""
     labels: Annotated[Mapping[str, str], BeforeValidator(_labels), Spelling("--label", ",")] = Field(
         default_factory=dict
     )

@@ -41,6 +41,9 @@ from .upstream.response import Body, Event, Head, ResponseReader, Trailers
 
 __all__ = ["Forward"]
 
+GATEWAY_ERRORS = frozenset((b"502", b"503", b"504"))
+"""Answers that count against an upstream's health."""
+
 
 class Forward:
     """The server side of one request's stream. Made by `begin`."""
@@ -321,6 +324,10 @@ class Forward:
         elif isinstance(event, Head):
             channel.head_came()
             self._head_sent = True
+            if event.fields[0][1] in GATEWAY_ERRORS:
+                self._pool.failed(None)
+            elif self._pool.failures:
+                self._pool.failures = 0
             self._connection.send_head(stream_id, event.fields, end_stream=event.end_stream)
             self._response_ended = event.end_stream
             if self._upgraded:
@@ -357,6 +364,8 @@ class Forward:
 
     def _fail(self, error: UpstreamError) -> None:
         connection, stream_id = self._connection, self._stream_id
+        if not self._head_sent:
+            self._pool.failed(error)
         if self._head_sent and not self._response_ended:
             connection.reset(stream_id, ErrorCode.INTERNAL_ERROR)
         else:

@@ -34,7 +34,7 @@ log: Any = structlog.get_logger("agent.tunnel")
 SYNC_PATH = CONTROL_PATH + b"Sync"
 SYNC_TIMEOUT = 10.0
 """Seconds after the swap in which the edge must open Sync: before, it routes nothing through the tunnel."""
-REPORT_PAUSE = 0.1
+REPORT_PAUSE = 0.03
 """Seconds after a Report in which changes are gathered for the next one."""
 
 

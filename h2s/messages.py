@@ -6,9 +6,9 @@ bound, so a hostile one cannot say much more.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "AgentMessage",
@@ -21,6 +21,7 @@ __all__ = [
     "Draining",
     "EdgeAddress",
     "EdgeMessage",
+    "HealthCheck",
     "Hello",
     "InstanceReport",
     "Refusal",
@@ -159,6 +160,53 @@ class Report(Message):
     """All services of the agent; sent at the start and on each change."""
 
     instances: Annotated[list[InstanceReport], Field(max_length=256)]
+
+
+def _ascending(text: str) -> str:
+    first, _, last = text.partition("-")
+    if last and last < first:
+        raise ValueError(f"{text} ends before it begins")
+    return text
+
+
+StatusRange = Annotated[str, Field(pattern=r"^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"), AfterValidator(_ascending)]
+"""A status, `204`, or from one to another, `200-399`."""
+
+
+class HealthCheck(Message):
+    """How an agent finds out whether an upstream can take requests. Times are in seconds."""
+
+    kind: Literal["http", "tcp", "none"] = "tcp"
+    """A GET request, a connection (over TLS with its handshake), or nothing: then it is always healthy."""
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)] = "/"
+    """What is requested, with its query."""
+    host: Annotated[str, Field(pattern=r"^[!-.0->A-~]*$", max_length=255)] = ""
+    """The host it is requested of; without one that of the upstream's address."""
+    expect: Annotated[list[StatusRange], Field(min_length=1, max_length=32)] = ["200-399"]
+    """Statuses of which one says that all is well."""
+    interval: Annotated[float, Field(ge=0.05, le=86_400)] = 10.0
+    """From one check of a healthy upstream to the next."""
+    retry: Annotated[float, Field(ge=0.05, le=86_400)] = 1.0
+    """The same while it is unhealthy, or a check has failed; never longer than `interval`."""
+    timeout: Annotated[float, Field(ge=0.05, le=600)] = 3.0
+    """That a check may take."""
+    healthy: Annotated[int, Field(ge=1, le=100)] = 1
+    """Good checks in a row that make it healthy again; at the start one is enough."""
+    unhealthy: Annotated[int, Field(ge=1, le=100)] = 2
+    """Failed checks in a row that make it unhealthy. A connection that a request could not make counts as one."""
+    grace: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """After the start, that nothing makes it unhealthy once it has been healthy."""
+    passive: Annotated[int, Field(ge=0, le=1000)] = 5
+    """Requests in a row that it left unanswered or answered with 502, 503 or 504 which make it unhealthy, unless it is
+    the last healthy one: that is checked at once. 0: they do not count."""
+
+    def expects(self, status: int) -> bool:
+        """Say whether an answer with `status` is a good one."""
+        for text in self.expect:
+            first, _, last = text.partition("-")
+            if int(first) <= status <= int(last or first):
+                return True
+        return False
 
 
 class Draining(Message):

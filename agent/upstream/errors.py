@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "UNREACHABLE",
     "MalformedRequest",
     "UpstreamClosed",
     "UpstreamConnectTimeout",
@@ -78,6 +79,10 @@ class UpstreamInvalid(UpstreamError):
     """The upstream's bytes are no response that can be passed on."""
 
     code = b"upstream-invalid"
+
+
+UNREACHABLE = (UpstreamRefused, UpstreamUntrusted, UpstreamConnectTimeout)
+"""What says that there is no connection to be had; nothing was sent."""
 
 
 class MalformedRequest(Exception):

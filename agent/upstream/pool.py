@@ -14,7 +14,7 @@ from ..address import Upstream
 from .channel import Channel, Exchange
 from .deadlines import DeadlineQueue
 from .dialing import connect
-from .errors import UpstreamError, UpstreamRefused
+from .errors import UNREACHABLE, UpstreamError, UpstreamRefused
 from .settings import UpstreamTimes
 
 __all__ = ["Pool"]
@@ -34,8 +34,10 @@ class Pool:
         self.upstream = upstream
         self.healthy = True
         """Set by whoever checks; the balancer prefers healthy upstreams."""
-        self.on_unreachable: Callable[[], None] | None = None
-        """Called when no connection could be made."""
+        self.failures = 0
+        """Requests in a row that were left unanswered, or answered in the way of a gateway that fails."""
+        self.on_failure: Callable[[UpstreamError | None], None] | None = None
+        """Called with each of them, and with each that could not be connected; an answer has no error."""
         self.in_flight = 0
         """Exchanges that have begun and are not over; counted by them."""
         self.idle: DeadlineQueue[Channel] = DeadlineQueue(times.idle, Channel.drop)
@@ -93,6 +95,17 @@ class Pool:
                 channel.transport.abort()
             await self._empty
 
+    # -- for exchanges, of how they end ----------------------------------------------------------------------------
+
+    def failed(self, error: UpstreamError | None) -> None:
+        """Count a request that was left unanswered because of `error`, or was answered with a gateway's error."""
+        if self._closed:
+            return
+        if not isinstance(error, UNREACHABLE):
+            self.failures += 1
+        if self.on_failure is not None:
+            self.on_failure(error)
+
     # -- for channels ----------------------------------------------------------------------------------------------
 
     def lost(self, channel: Channel) -> None:
@@ -112,22 +125,21 @@ class Pool:
 
     async def _connect(self, exchange: Exchange) -> None:
         try:
-            result = await self._open()
+            result = await self.connect()
         finally:
             del self._connecting[exchange]
         if isinstance(result, Channel):
-            self._channels.add(result)
             exchange.on_channel(result)
-            return
-        if self.on_unreachable is not None:
-            self.on_unreachable()
-        exchange.on_upstream_error(result)
+        else:
+            exchange.on_upstream_error(result)
 
-    async def _open(self) -> Channel | UpstreamError:
+    async def connect(self) -> Channel | UpstreamError:
+        """Make a new connection, for whoever `drop`s or `release`s it, or say why there is none."""
         channel = Channel(self)
         error = await connect(self.upstream, lambda: channel, timeout=self._times.connect, tls=self._tls)
         if error is not None:
             return error
         if channel.transport.is_closing():
             return UpstreamRefused(f"{self.upstream} closed the connection as soon as it was made")
+        self._channels.add(channel)
         return channel

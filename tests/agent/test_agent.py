@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-import agent.health
 from agent.agent import Agent
 from agent.config import AgentSettings
 from agent.health import HealthWatch
 from h2s.errors import HandshakeError, Refused
-from h2s.messages import Drain, DrainAck, EdgeMessage, Refusal, Report, Welcome
+from h2s.messages import Drain, DrainAck, EdgeMessage, HealthCheck, Refusal, Report, Welcome
 
 from ..h2s.edges import Edge, Tunnel, serving
 from ..h2s.loops import Bug, until
@@ -121,15 +120,13 @@ def test_an_agent_says_who_it_is(drive: Drive, trust: Trust, make_settings: Make
 
 
 def test_edges_hear_when_an_app_goes_and_comes_back(
-    drive: Drive, trust: Trust, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+    drive: Drive, trust: Trust, make_settings: MakeSettings
 ) -> None:
-    monkeypatch.setattr(agent.health, "RETRY", 0.02)
-    monkeypatch.setattr(agent.health, "INTERVAL", 0.02)
-
     async def main() -> None:
         async with Edge().serving(trust.edge()) as edge:
             async with serving(App().serve) as port:
-                running = Running(make_settings([edge.port], port), trust)
+                often = ["web=tcp,interval=0.05"]
+                running = Running(make_settings([edge.port], port, checks=often), trust)
                 tunnel = await edge.tunnel()
                 assert running.agent.ready
             await until(lambda: healthy(tunnel.reports[-1]) == [("web", 0, 1)])
@@ -138,6 +135,29 @@ def test_edges_hear_when_an_app_goes_and_comes_back(
             await until(lambda: healthy(tunnel.reports[-1]) == [("web", 1, 1)])
             server.close()
             await server.wait_closed()
+            running.task.cancel()
+            await asyncio.wait((running.task,))
+
+    drive(main)
+
+
+def test_an_edge_sets_checks_but_not_those_that_the_agent_has_of_its_own(
+    drive: Drive, trust: Trust, make_settings: MakeSettings
+) -> None:
+    async def main() -> None:
+        app = App()
+        app.go_on.set()
+        async with Edge().serving(trust.edge()) as edge, serving(app.serve) as port:
+            services = [f"{name}=http://127.0.0.1:{port}" for name in ("web", "api")]
+            settings = make_settings([edge.port], port, services=services, checks=["web=tcp"])
+            running = Running(settings, trust)
+            tunnel = await edge.tunnel()
+            assert healthy(tunnel.reports[-1]) == [("web", 1, 1), ("api", 1, 1)]
+            strict = HealthCheck(kind="http", expect=["204"], unhealthy=1)
+            running.agent.apply_checks({"web": strict, "api": strict, "other": strict})
+            await until(lambda: healthy(tunnel.reports[-1]) == [("web", 1, 1), ("api", 0, 1)])
+            running.agent.apply_checks({})
+            await until(lambda: healthy(tunnel.reports[-1]) == [("web", 1, 1), ("api", 1, 1)])
             running.task.cancel()
             await asyncio.wait((running.task,))
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from agent.upstream import Service, Upstream, UpstreamTimes
+from agent.upstream.errors import UpstreamClosed, UpstreamRefused
 from h2s.errors import ErrorCode
 
 from .conftest import (
@@ -25,11 +26,12 @@ def test_refused_connection_is_a_502() -> None:
         async with Server(answering()) as server:
             url = server.url
         service = Service("web", [Upstream(url)])
-        told: list[str] = []
-        service.pools[0].on_unreachable = lambda: told.append("unreachable")
+        told: list[object] = []
+        service.pools[0].on_failure = told.append
         recorder, _ = start(service)
         await recorder.over()
-        assert told == ["unreachable"]
+        assert [type(error) for error in told] == [UpstreamRefused]
+        assert service.pools[0].failures == 0
         assert recorder.error == (b"502", b"upstream-refused")
         assert recorder.ended
         await service.close()
@@ -155,3 +157,36 @@ def test_body_longer_than_announced_never_reaches_the_upstream() -> None:
         assert recorder.resets == [ErrorCode.PROTOCOL_ERROR]
 
     against(answering(HELLO), test)
+
+
+ANSWERED = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_answers_of_a_failing_gateway_count_until_another_answer_comes() -> None:
+    async def test(service: Service, server: Server) -> None:
+        counts: list[int] = []
+        [pool] = service.pools
+        pool.on_failure = lambda error: counts.append(pool.failures)
+        for _ in range(5):
+            recorder, _ = start(service)
+            await recorder.over()
+        assert counts == [1, 2, 3, 1]
+        assert pool.failures == 1
+
+    against(answering(*(ANSWERED % status for status in (502, 503, 504, 500, 503))), test)
+
+
+def test_request_that_is_left_unanswered_counts() -> None:
+    async def test(service: Service, server: Server) -> None:
+        told: list[object] = []
+        service.pools[0].on_failure = told.append
+        recorder, _ = start(service)
+        await recorder.over()
+        assert recorder.error == (b"502", b"upstream-closed")
+        assert [type(error) for error in told] == [UpstreamClosed]
+        assert service.pools[0].failures == 1
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    against(hang_up, test)
