@@ -45,6 +45,8 @@ class _Kept(BaseModel):
     grants: tuple[JoinGrant, ...]
     credentials: tuple[ApiCredential, ...]
     revoked: frozenset[str]
+    closed_tokens: tuple[str, ...] = ()
+    drained: tuple[str, ...] = ()
 
 
 class ConfigCache:
@@ -75,6 +77,8 @@ class ConfigCache:
             grants=kept.grants,
             credentials=kept.credentials,
             revoked=kept.revoked,
+            closed_tokens=kept.closed_tokens,
+            drained=kept.drained,
         )
 
     def keep(self, config: Config) -> None:
@@ -114,6 +118,8 @@ class ConfigCache:
             grants=config.grants,
             credentials=config.credentials,
             revoked=config.revoked,
+            closed_tokens=config.closed_tokens,
+            drained=config.drained,
         )
         try:
             self._directory.write(FILE, kept.model_dump_json().encode(), secret=True)

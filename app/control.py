@@ -119,7 +119,7 @@ class _Control:
         api_socket = _bind(self._before.api if self._before else settings.api)
         manager = Manager(settings, self._identity, state, send=port.send, cache=ConfigCache(self._data))
         port.receive = partial(self._on_notice, manager, Address(*api_socket.getsockname()[:2]))
-        port.on_detach = state.on_plane_gone
+        port.on_detach = manager.on_plane_gone
         port.on_attach = partial(self._start, port, manager)
         self._leash.attach(on_seam=seam.take, on_stop=stop.set, on_now=task.cancel)
         try:

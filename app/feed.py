@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from .database import Database, DatabaseUnavailable, SchemaMismatch
 from .database.models import (
     ApiTokenRow,
     ConfigState,
+    DrainRow,
     EventRow,
     JoinTokenRow,
     PolicyRow,
@@ -59,6 +60,10 @@ class Config:
     credentials: tuple[ApiCredential, ...] = ()
     revoked: frozenset[str] = frozenset()
     """Ids of tokens of either kind that are good no more."""
+    closed_tokens: tuple[str, ...] = ()
+    """Those of them whose agents have to go."""
+    drained: tuple[str, ...] = ()
+    """Ids of instances that are to get no new requests."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +80,9 @@ class Update:
     policies_removed: list[str] = field(default_factory=list)
     defaults_changed: bool = False
     tokens_changed: bool = False
+    drains_changed: bool = False
+    disconnected: list[EventRow] = field(default_factory=list)
+    """Events of instances that somebody wanted to be disconnected."""
 
 
 class ConfigFeed:
@@ -217,6 +225,7 @@ class ConfigFeed:
         config.policies = {name: PolicySpec.model_validate(spec) for name, spec in rows}
         await self._read_settings(session, config)
         await _read_tokens(session, config)
+        await _read_drains(session, config)
         return Update(
             whole=True,
             config=config,
@@ -225,21 +234,15 @@ class ConfigFeed:
             policies_set=list(config.policies.values()),
             defaults_changed=True,
             tokens_changed=True,
+            drains_changed=True,
         )
 
-    async def _delta(self, session: AsyncSession, events: Iterable[EventRow]) -> Update:
+    async def _delta(self, session: AsyncSession, events: Sequence[EventRow]) -> Update:
         before = self.config
         names: dict[str, set[str]] = {}
         for event in events:
             names.setdefault(event.kind, set()).add(event.name)
-        config = Config(
-            routes=before.routes,
-            policies=before.policies,
-            default_policies=before.default_policies,
-            grants=before.grants,
-            credentials=before.credentials,
-            revoked=before.revoked,
-        )
+        config = replace(before)
         update = Update(config=config, before=before.n)
         if "route" in names:
             config.routes = dict(before.routes)
@@ -259,6 +262,10 @@ class ConfigFeed:
         if "join_token" in names or "api_token" in names:
             await _read_tokens(session, config)
             update.tokens_changed = True
+        if "instance" in names:
+            await _read_drains(session, config)
+            update.drains_changed = True
+            update.disconnected = [event for event in events if event.action == "disconnect"]
         return update
 
     @staticmethod
@@ -297,6 +304,9 @@ async def _read_tokens(session: AsyncSession, config: Config) -> None:
         [row.id for row in join if row.revoked is not None]
         + [row.id for row in api if row.revoked is not None]
     )
+    config.closed_tokens = tuple(
+        sorted(row.id for row in join if row.revoked is not None and row.close_tunnels)
+    )
     config.grants = tuple(
         JoinGrant(
             token_id=row.id,
@@ -313,4 +323,10 @@ async def _read_tokens(session: AsyncSession, config: Config) -> None:
         ApiCredential(id=row.id, sha256=row.sha256, role=Role(row.role), expires=row.expires)
         for row in api
         if row.revoked is None and (row.expires is None or row.expires > now)
+    )
+
+
+async def _read_drains(session: AsyncSession, config: Config) -> None:
+    config.drained = tuple(
+        (await session.scalars(select(DrainRow.instance).order_by(DrainRow.instance))).all()
     )

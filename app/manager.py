@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -24,9 +25,11 @@ from .config_cache import ConfigCache
 from .database import Database, DatabaseUnavailable
 from .database.models import ApiTokenRow, EventRow, JoinTokenRow
 from .feed import Config, ConfigFeed, Update
+from .happenings import Happening
 from .identity import Identity
 from .management.context import Change, Management, Work
 from .management.credentials import ApiCredential, Credentials, Principal, Role
+from .management.hub import Told
 from .planes import Planes
 from .resources.events.service import told
 from .state import EdgeState
@@ -74,8 +77,10 @@ class Manager:
             authority_der=identity.authority_der,
             edge_id=identity.edge_id,
             domain=settings.domain,
+            zone=settings.zone,
         )
         self._set_credentials(self.feed.config)
+        state.on_happening = self._on_happening
 
     async def start(self) -> None:
         """Read the configuration, if the database lets us. Raises SchemaMismatch."""
@@ -94,6 +99,11 @@ class Manager:
         if self._cache is not None:
             await self._cache.close()
         await self.database.close()
+
+    def on_plane_gone(self) -> None:
+        """There is no data plane any more, until another one comes."""
+        self.management.state.on_plane_gone()
+        self.planes.on_gone()
 
     async def advance(self, n: int) -> None:
         """Wait until version `n` is in effect here, or for a second: the change is durable in any case."""
@@ -118,7 +128,14 @@ class Manager:
             routes=tuple(config.routes.values()),
             policies=tuple(config.policies.values()),
             default_policies=config.default_policies,
+            drained=config.drained,
+            closed_tokens=config.closed_tokens,
         )
+
+    @property
+    def database_error(self) -> str | None:
+        """Why the configuration is not known to be the newest, if so."""
+        return self.feed.error
 
     @property
     def version(self) -> ConfigVersion:
@@ -160,11 +177,19 @@ class Manager:
             self.planes.configure()
         else:
             self.planes.change(self._change(update))
+        for event in update.disconnected:
+            self.planes.disconnect([event.name.partition(".")[2]], event.after["grace"])
 
     def _on_events(self, rows: Sequence[EventRow]) -> None:
         if self.management.hub.has_listeners:
             for row in rows:
                 self.management.hub.tell(told(row))
+
+    def _on_happening(self, happening: Happening) -> None:
+        hub = self.management.hub
+        if hub.has_listeners:
+            where = {"time": datetime.now(UTC).isoformat(), "edge": self._identity.edge_id}
+            hub.tell(Told(happening.kind, where | happening.data))
 
     def _change(self, update: Update) -> SnapshotChange:
         version = self.version
@@ -179,6 +204,8 @@ class Manager:
             policies=tuple(update.policies_set),
             policies_removed=tuple(update.policies_removed),
             default_policies=update.config.default_policies if update.defaults_changed else None,
+            drained=update.config.drained if update.drains_changed else None,
+            closed_tokens=update.config.closed_tokens if update.tokens_changed else None,
             grants=tuple(grant for grant in self._sent if before.get(grant.token_id) != grant),
             grants_removed=tuple(sorted(before.keys() - now.keys())),
         )

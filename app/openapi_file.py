@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from edge.explain import Explanation, Question
+from edge.port import Load
 
 from .api import create_api
 from .database import Database, DatabaseUrl
@@ -19,13 +21,20 @@ __all__ = ["render"]
 
 
 class _Nobody:
-    """Stands where data planes would be: describing an API asks nothing of them."""
+    """Stands where the feed and data planes would be: describing an API asks nothing of them."""
+
+    database_error = None
+    version = None
 
     async def advance(self, n: int) -> None:
         """Do nothing."""
 
     async def explain(self, question: Question) -> Explanation:
         """Explain nothing."""
+        raise NotImplementedError
+
+    async def load(self, *, agents: Iterable[str] = (), services: Iterable[str] = ()) -> Load:
+        """Say nothing."""
         raise NotImplementedError
 
 

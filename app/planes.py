@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from edge.explain import Explanation, Question
-from edge.port import ChangeConfig, ConfigState, Configure, Explain, Explained, PortMessage
+from edge.port import (
+    AskLoad,
+    ChangeConfig,
+    ConfigState,
+    Configure,
+    Disconnect,
+    Explain,
+    Explained,
+    Load,
+    PortMessage,
+)
 from edge.snapshot import Snapshot, SnapshotChange, parts
+from h2s.messages import ConfigVersion
 
 from .management.problem import Unavailable
 
@@ -30,8 +41,9 @@ class Planes:
         self._send = send
         self._whole = whole
         self._ids = itertools.count(1)
-        self._questions: dict[int, asyncio.Future[Explanation]] = {}
-        self._in_force: int | None = None
+        self._questions: dict[int, asyncio.Future[PortMessage]] = {}
+        self.version: ConfigVersion | None = None
+        """What they serve from; None: there is none of them, as far as is known."""
         self._advanced = asyncio.Event()
 
     def configure(self) -> None:
@@ -51,32 +63,61 @@ class Planes:
             if notice.wants_snapshot:
                 self.configure()
             elif notice.version is not None:
-                self._in_force = notice.version.n
+                self.version = notice.version
                 self._advanced.set()
-        elif isinstance(notice, Explained):
+        elif isinstance(notice, Explained | Load):
             waiting = self._questions.pop(notice.id, None)
             if waiting is not None and not waiting.done():
-                waiting.set_result(notice.explanation)
+                waiting.set_result(notice)
+
+    def on_gone(self) -> None:
+        """There is no data plane any more."""
+        self.version = None
+        for waiting in self._questions.values():
+            if not waiting.done():
+                waiting.set_exception(_silent())
 
     async def in_force(self, n: int) -> None:
         """Wait until they serve from version `n` or a later one."""
-        while self._in_force is None or self._in_force < n:
+        while self.version is None or self.version.n < n:
             self._advanced.clear()
             await self._advanced.wait()
 
     async def explain(self, question: Question) -> Explanation:
         """Ask what would become of a request. Raises Unavailable when nobody answers."""
+        answer = await self._ask(lambda number: Explain(id=number, question=question))
+        assert isinstance(answer, Explained)
+        return answer.explanation
+
+    async def load(self, *, agents: Iterable[str] = (), services: Iterable[str] = ()) -> Load:
+        """Ask what is in flight. Raises Unavailable when nobody answers."""
+        who, what = tuple(dict.fromkeys(agents)), tuple(services)
+        answer = await self._ask(lambda number: AskLoad(id=number, agents=who, services=what))
+        assert isinstance(answer, Load)
+        return answer
+
+    def disconnect(self, agents: Iterable[str], grace: float) -> None:
+        """Close the tunnels of agents when nothing runs on them any more, or after `grace` seconds."""
+        self._send(Disconnect(agents=tuple(agents), grace=grace))
+
+    async def _ask(self, question: Callable[[int], PortMessage]) -> PortMessage:
+        if self.version is None:
+            raise _silent()
         number = next(self._ids)
-        waiting: asyncio.Future[Explanation] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[PortMessage] = asyncio.get_running_loop().create_future()
         self._questions[number] = waiting
-        self._send(Explain(id=number, question=question))
+        self._send(question(number))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 return await waiting
         except TimeoutError:
-            raise Unavailable("The data plane does not answer.", code="data_plane_unavailable") from None
+            raise _silent() from None
         finally:
             self._questions.pop(number, None)
+
+
+def _silent() -> Unavailable:
+    return Unavailable("The data plane does not answer.", code="data_plane_unavailable")
 
 
 def whole_in_parts(snapshot: Snapshot) -> Iterator[PortMessage]:

@@ -109,10 +109,10 @@ def _without_routes(snapshot: Snapshot) -> Snapshot:
 def _changed(snapshot: Snapshot, change: SnapshotChange) -> Snapshot:
     """Return the snapshot with what a change says beyond routes and policies."""
     update: dict[str, object] = {"version": change.version}
-    if change.edges is not None:
-        update["edges"] = change.edges
-    if change.default_policies is not None:
-        update["default_policies"] = change.default_policies
+    for name in ("edges", "default_policies", "drained", "closed_tokens"):
+        value = getattr(change, name)
+        if value is not None:
+            update[name] = value
     if change.grants or change.grants_removed:
         gone = {*change.grants_removed, *(grant.token_id for grant in change.grants)}
         update["grants"] = (

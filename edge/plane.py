@@ -5,8 +5,7 @@ or not there is a control process. When it is to drain it stops in this order, s
 has accepted fails: agents are told and get tunnels elsewhere; public listeners close and every next response says
 `Connection: close`; when the last public connection is gone the tunnels close. Then it says PlaneStopped.
 
-What the control process is told of are states, not events, so that one that comes late, or is slow, knows as much as
-any other: all of the registry once, then the agents that something has changed about.
+What the control process is told of it is made in `edge.reports`.
 """
 
 from __future__ import annotations
@@ -14,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from h2s.budget import Budget
+from h2s.engine.choice import engine_name
 from h2s.liveness import LivenessTimes
 from h2s.tunnel import edge_ssl_context
 
@@ -34,24 +35,22 @@ from .intake import ConfigRefused, Intake, VersionGap
 from .lobby import LobbyLimits
 from .pools import Pools
 from .port import (
+    AskLoad,
     ChangeConfig,
     ConfigState,
     Configure,
-    Counters,
+    Disconnect,
     DrainPlane,
     Explain,
     Explained,
-    InstanceState,
     PlaneReady,
     PlaneStopped,
     PortMessage,
-    RegistryChange,
-    RegistryState,
     RenewCertificate,
-    RequestCount,
     Start,
 )
-from .registry import Agent, Change, Registry
+from .registry import Change, Registry
+from .reports import Reports
 from .routing import Router
 from .seam import Port
 from .snapshot import Snapshot, SnapshotChange
@@ -115,10 +114,13 @@ class DataPlane:
         self._drain: asyncio.Future[float] = self._loop.create_future()
         self._configured = asyncio.Event()
         self._ready: PlaneReady | None = None
-        self._all_is_due = True
-        """Whether the control process has to be told of the whole registry, and of every series of counters."""
-        self._told: dict[tuple[str, int], int] = {}
-        """Requests as the control process knows them."""
+        self._reports = Reports(
+            port,
+            registry=self._registry,
+            gateway=self._gateway,
+            ingress=self._ingress,
+            tunnels=self._tunnels,
+        )
         port.receive = self.on_command
         port.on_attach = self._on_attach
         self._take(snapshot)
@@ -132,11 +134,18 @@ class DataPlane:
             await self._configured.wait()
             tunnel = await _listen("tunnel", self._tunnels.start, self._settings.tunnel)
             public = await _listen("public", self._ingress.start, self._settings.public)
-            self._ready = PlaneReady(public=join(public), tunnel=join(tunnel), pid=os.getpid())
+            self._ready = PlaneReady(
+                public=join(public),
+                tunnel=join(tunnel),
+                pid=os.getpid(),
+                engine=engine_name(),
+                started=time.time(),
+            )
             self._on_attach()
             self._counter_timer = self._loop.call_later(REPORT_INTERVAL, self._count)
             await self._stop(await self._drain)
-            self._report()
+            self._reports.registry_changed()
+            self._reports.count()
             await self._port.flush(FLUSH_TIMEOUT)
             self._port.send(PlaneStopped())
             await self._port.flush(FLUSH_TIMEOUT)
@@ -174,6 +183,10 @@ class DataPlane:
         elif isinstance(message, Explain):
             explanation = explain(self._gateway.router, message.question)
             self._port.send(Explained(id=message.id, explanation=explanation))
+        elif isinstance(message, AskLoad):
+            self._port.send(self._reports.load(message))
+        elif isinstance(message, Disconnect):
+            self._tunnels.disconnect(frozenset(message.agents), message.grace)
         elif isinstance(message, RenewCertificate):
             self._renew_certificate(message.certificate, message.key)
         elif isinstance(message, DrainPlane):
@@ -202,9 +215,13 @@ class DataPlane:
             self._heap.grew(len(part.routes), total=total, more=config is None)
             if config is None:
                 return
-            self._snapshot = config.snapshot
+            closed, self._snapshot = self._snapshot.closed_tokens, config.snapshot
             self._gateway.router = Router(config.snapshot, self._registry, config.table)
             self._configured.set()
+            if self._registry.drain(config.snapshot.drained):
+                self._on_change(())
+            if config.snapshot.closed_tokens != closed:
+                self._tunnels.close_tokens(frozenset(config.snapshot.closed_tokens))
             if (
                 before is not None
                 and before.table.routes.size > FEW
@@ -223,17 +240,12 @@ class DataPlane:
     def _on_attach(self) -> None:
         """Tell a control process that may know nothing."""
         if self._ready is not None:
-            self._all_is_due = True
             self._port.send(self._ready)
             self._send_config_state()
-            self._report()
-
-    def _report(self) -> None:
-        self._port.post(self._registry_report)
-        self._port.post(self._counters_report)
+            self._reports.begin()
 
     def _count(self) -> None:
-        self._port.post(self._counters_report)
+        self._reports.count()
         self._counter_timer = self._loop.call_later(REPORT_INTERVAL, self._count)
 
     def _on_change(self, changes: tuple[Change, ...]) -> None:
@@ -246,57 +258,7 @@ class DataPlane:
                 total=change.total,
             )
         if self._ready is not None:
-            self._port.post(self._registry_report)
-
-    def _registry_report(self) -> RegistryState | RegistryChange:
-        registry = self._registry
-        changed, registry.changed = registry.changed, set()
-        tunnels = len(self._tunnels.tunnels)
-        if self._all_is_due:
-            return RegistryState(instances=_instances(registry.agents.values()), tunnels=tunnels)
-        agents = (registry.agents[agent_id] for agent_id in changed if agent_id in registry.agents)
-        return RegistryChange(agents=tuple(changed), instances=_instances(agents), tunnels=tunnels)
-
-    def _counters_report(self) -> Counters:
-        counters = self._gateway.counters
-        told = {} if self._all_is_due else self._told
-        self._all_is_due = False
-        requests = tuple(
-            RequestCount(service=service, status_class=f"{hundreds}xx", count=count)
-            for (service, hundreds), count in counters.requests.items()
-            if told.get((service, hundreds)) != count
-        )
-        self._told = dict(counters.requests)
-        return Counters(
-            requests=requests,
-            duration_buckets=tuple(counters.duration_buckets),
-            duration_sum=counters.duration_sum,
-            bytes_in=counters.bytes_in,
-            bytes_out=counters.bytes_out,
-            retries=counters.retries,
-            in_flight=self._gateway.in_flight,
-            public_connections=self._ingress.connections,
-            tunnels_opened=self._tunnels.opened,
-            registrations_refused=self._tunnels.refused,
-        )
-
-
-def _instances(agents: Iterable[Agent]) -> tuple[InstanceState, ...]:
-    return tuple(
-        InstanceState(
-            service=instance.service,
-            agent_id=agent.agent_id,
-            zone=agent.zone,
-            labels=instance.labels,
-            healthy=instance.healthy,
-            total=instance.total,
-            in_flight=instance.in_flight,
-            tunnels=len(agent.tunnels),
-            publish=instance.publish,
-        )
-        for agent in agents
-        for instance in agent.instances.values()
-    )
+            self._reports.registry_changed()
 
 
 async def _listen(

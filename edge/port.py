@@ -21,15 +21,18 @@ from .snapshot import Snapshot, SnapshotChange
 
 __all__ = [
     "DURATION_BOUNDS",
+    "AskLoad",
     "ChangeConfig",
     "Command",
     "ConfigState",
     "Configure",
     "Counters",
+    "Disconnect",
     "DrainPlane",
     "Explain",
     "Explained",
     "InstanceState",
+    "Load",
     "Notice",
     "PlaneReady",
     "PlaneStopped",
@@ -39,6 +42,7 @@ __all__ = [
     "RenewCertificate",
     "RequestCount",
     "Start",
+    "TunnelState",
 ]
 
 
@@ -99,6 +103,23 @@ class Explain(PortMessage):
     question: Question
 
 
+class AskLoad(PortMessage):
+    """Say what is in flight on these agents and services; answered by Load with the same `id`."""
+
+    kind: Literal["ask_load"] = "ask_load"
+    id: int
+    agents: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+
+
+class Disconnect(PortMessage):
+    """Close the tunnels of these agents, each as soon as it has nothing in flight or after `grace` seconds."""
+
+    kind: Literal["disconnect"] = "disconnect"
+    agents: tuple[str, ...]
+    grace: float
+
+
 class RenewCertificate(PortMessage):
     """Show agents another certificate from now on; tunnels that stand go on. Both are paths of PEM files."""
 
@@ -115,7 +136,8 @@ class DrainPlane(PortMessage):
 
 
 Command = Annotated[
-    Start | Configure | ChangeConfig | Explain | RenewCertificate | DrainPlane, Field(discriminator="kind")
+    Start | Configure | ChangeConfig | Explain | AskLoad | Disconnect | RenewCertificate | DrainPlane,
+    Field(discriminator="kind"),
 ]
 
 
@@ -129,6 +151,10 @@ class PlaneReady(PortMessage):
     public: str
     tunnel: str
     pid: int
+    engine: str = ""
+    """Which HTTP/2 engine runs."""
+    started: float = 0.0
+    """When it began to listen (Unix time)."""
 
 
 class ConfigState(PortMessage):
@@ -151,6 +177,18 @@ class Explained(PortMessage):
     explanation: Explanation
 
 
+class Load(PortMessage):
+    """The answer to AskLoad: requests in flight; what is not named has none, or is not there."""
+
+    kind: Literal["load"] = "load"
+    id: int
+    instances: dict[str, int]
+    """By instance id."""
+    tunnels: dict[str, int]
+    """By tunnel id."""
+    services: dict[str, int]
+
+
 class InstanceState(BaseModel):
     """One instance as the data plane sees it."""
 
@@ -162,18 +200,56 @@ class InstanceState(BaseModel):
     labels: dict[str, str]
     healthy: int
     total: int
+    since: float = 0.0
+    """When its health last changed (Unix time)."""
+    capacity: int = 0
+    drained: bool = False
+    """Whether an operator wants it to get no new requests."""
     in_flight: int
+    """When this was said."""
     tunnels: int
+    """Those of its agent that take requests."""
     publish: bool = False
     """Whether discovery makes it reachable from outside."""
+    address: str = ""
+    """Where its agent dialled from."""
+    version: str = ""
+    """Of its agent's software."""
+    token_id: str = ""
+    """The join token that its agent came with."""
+    connected: float = 0.0
+    """When its agent came (Unix time)."""
+
+    @property
+    def instance_id(self) -> str:
+        """Its name: no service has a dot in its own."""
+        return f"{self.service}.{self.agent_id}"
+
+
+class TunnelState(BaseModel):
+    """One tunnel as the data plane sees it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tunnel_id: str
+    agent_id: str
+    address: str
+    """Where it was dialled from."""
+    opened: float
+    """When it was (Unix time)."""
+    draining: bool
+    """Whether it takes no new requests."""
 
 
 class RegistryState(PortMessage):
-    """All instances and how many tunnels there are."""
+    """All instances and tunnels, or the first of them: the rest follows as changes."""
 
     kind: Literal["registry"] = "registry"
     instances: tuple[InstanceState, ...]
+    standing: tuple[TunnelState, ...] = ()
+    """The tunnels of their agents."""
     tunnels: int
+    """How many there are, those included that serve no one any more."""
 
 
 class RegistryChange(PortMessage):
@@ -184,6 +260,8 @@ class RegistryChange(PortMessage):
     """Ids of the agents that something has changed about: what was known of their instances is no more."""
     instances: tuple[InstanceState, ...]
     """The instances that these agents have now, if any."""
+    standing: tuple[TunnelState, ...] = ()
+    """The tunnels that these agents have now."""
     tunnels: int
 
 
@@ -222,7 +300,7 @@ class PlaneStopped(PortMessage):
 
 
 Notice = Annotated[
-    PlaneReady | ConfigState | Explained | RegistryState | RegistryChange | Counters | PlaneStopped,
+    PlaneReady | ConfigState | Explained | Load | RegistryState | RegistryChange | Counters | PlaneStopped,
     Field(discriminator="kind"),
 ]
 

@@ -14,7 +14,7 @@ stops being so, not per request and not per Report: ten thousand agents report a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,6 +41,10 @@ class Tunnel(Protocol):
     """A connection to an agent, as far as the registry, the balancer and an exchange care."""
 
     tunnel_id: str
+    peer: str
+    """The address that it was dialled from."""
+    opened: float
+    """When it was (Unix time)."""
     connection: Connection
     in_flight: int
 
@@ -86,13 +90,20 @@ class Instance:
     in_flight: int = 0
     since: float = 0.0
     """When its health last changed (Unix time)."""
+    drained: bool = False
+    """Whether an operator wants it to get no new requests."""
     listed: bool = False
     """Whether it is in its service's lists of routable instances."""
 
     @property
+    def instance_id(self) -> str:
+        """Its name: no service has a dot in its own."""
+        return f"{self.service}.{self.agent.agent_id}"
+
+    @property
     def routable(self) -> bool:
         """Whether requests may be sent to it."""
-        return self.healthy > 0 and bool(self.agent.tunnels)
+        return self.healthy > 0 and not self.drained and bool(self.agent.tunnels)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +117,8 @@ class Agent:
     peer: str
     token_id: str
     """The join token it came with; no other one may take its id over while it is connected."""
+    connected: float = 0.0
+    """When its first tunnel came (Unix time)."""
     tunnels: list[Tunnel] = field(default_factory=list)
     """Those that take requests."""
     draining: list[Tunnel] = field(default_factory=list)
@@ -189,8 +202,10 @@ class Registry:
         self.published: list[Service] = []
         """Services with instances that discovery may route to."""
         self.listeners: list[Listener] = []
+        self.drained: frozenset[str] = frozenset()
+        """Ids of the instances that are to get no new requests, connected or not."""
         self.changed: set[str] = set()
-        """Ids of the agents that something has changed about; whoever has told of them puts an empty set here."""
+        """Ids of the agents that something has changed about; whoever has told of them takes them out."""
 
     def check(self, agent_id: str, generation: int, offers: list[Offer]) -> None:
         """Say whether a tunnel of this agent may come.
@@ -277,6 +292,21 @@ class Registry:
             return []
         return self._remove_agent(agent)
 
+    def drain(self, instance_ids: Iterable[str]) -> bool:
+        """Send these instances nothing new, and no others; say whether any of them is connected that was not so."""
+        before, self.drained = self.drained, frozenset(instance_ids)
+        found = False
+        for instance_id in before ^ self.drained:
+            service, _, agent_id = instance_id.partition(".")
+            agent = self.agents.get(agent_id)
+            instance = agent.instances.get(service) if agent is not None else None
+            if agent is not None and instance is not None:
+                instance.drained = instance_id in self.drained
+                self.changed.add(agent_id)
+                self._list_instances(agent)
+                found = True
+        return found
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _add_instance(self, agent: Agent, offer: Offer) -> None:
@@ -286,7 +316,9 @@ class Registry:
             labels=offer.labels,
             publish=offer.publish,
             capacity=offer.capacity or DEFAULT_CAPACITY,
+            since=agent.connected,
         )
+        instance.drained = instance.instance_id in self.drained
         agent.instances[offer.service] = instance
         service = self.services.get(offer.service)
         if service is None:

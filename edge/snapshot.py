@@ -61,6 +61,10 @@ class Snapshot(BaseModel):
     policies: tuple[PolicySpec, ...] = ()
     default_policies: tuple[str, ...] = ()
     """Policies of services that are found by discovery."""
+    drained: tuple[str, ...] = ()
+    """Ids of instances that are to get no new requests."""
+    closed_tokens: tuple[str, ...] = ()
+    """Ids of join tokens whose agents have to go."""
     complete: bool = True
     """False: more of it follows in changes."""
 
@@ -89,6 +93,8 @@ class SnapshotChange(BaseModel):
     grants_removed: tuple[str, ...] = ()
     """By token id."""
     edges: tuple[EdgeAddress, ...] | None = None
+    drained: tuple[str, ...] | None = None
+    closed_tokens: tuple[str, ...] | None = None
     complete: bool = True
     """False: more of it follows, in changes from `version` to itself."""
 

@@ -12,7 +12,7 @@ import random
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
@@ -52,6 +52,7 @@ REPORT_TIMEOUT = 10.0
 """Seconds after the swap in which the first Report must come."""
 RETIREMENT = 30.0
 """Seconds that requests on a superseded tunnel may still take."""
+REVOKED = "its join token was revoked"
 CLOSE_TIMEOUT = 1.0
 """Seconds that tunnels may take to close at the end."""
 MESSAGES = Rate(per_second=100, burst=1000)
@@ -70,6 +71,8 @@ class EdgeTunnel:
     def __init__(self, listener: TunnelListener, registration: Registration, offers: list[Offer]) -> None:
         self.tunnel_id = registration.welcome.tunnel_id
         self.registration = registration
+        self.peer = registration.peer
+        self.opened = time.time()
         self.in_flight = 0
         self.connection: Connection
         self.agent: Agent | None = None
@@ -87,6 +90,8 @@ class EdgeTunnel:
         """When the next one may be taken."""
         self._pause: asyncio.TimerHandle | None = None
         self._retirement: asyncio.TimerHandle | None = None
+        self._reason = ""
+        """Why it is retired."""
 
     @property
     def free_streams(self) -> int:
@@ -108,14 +113,21 @@ class EdgeTunnel:
 
     def supersede(self) -> None:
         """A newer process of the agent has taken over: finish what runs, then close."""
-        self._draining = True
-        if self.in_flight:
-            self._retirement = asyncio.get_running_loop().call_later(RETIREMENT, self._retire)
+        self.retire("superseded by a newer process of this agent id", RETIREMENT)
+
+    def retire(self, reason: str, grace: float) -> None:
+        """Take nothing new, and close when nothing runs any more, or after `grace` seconds."""
+        self._reason = reason
+        self._drain()
+        if self._retirement is not None:
+            self._retirement.cancel()
+        if self.in_flight and grace > 0:
+            self._retirement = asyncio.get_running_loop().call_later(grace, self._retire)
         else:
             self._retire()
 
     def _retire(self) -> None:
-        self.close(reason="superseded by a newer process of this agent id")
+        self.close(reason=self._reason)
 
     def close(self, code: int = ErrorCode.NO_ERROR, reason: str = "") -> None:
         """Close the tunnel with GOAWAY."""
@@ -266,6 +278,18 @@ class TunnelListener:
         for tunnel in self.tunnels:
             tunnel.send_drain(Drain(reason="the edge is stopping", deadline=timeout))
 
+    def disconnect(self, agents: Collection[str], grace: float) -> None:
+        """Close the tunnels of these agents when nothing runs on them any more, or after `grace` seconds."""
+        for tunnel in list(self.tunnels):
+            if tunnel.registration.hello.agent_id in agents:
+                tunnel.retire("disconnected by an operator", grace)
+
+    def close_tokens(self, token_ids: Collection[str]) -> None:
+        """Close the tunnels of agents that came with these join tokens, now."""
+        for tunnel in list(self.tunnels):
+            if tunnel.offers[0].token_id in token_ids:
+                tunnel.retire(REVOKED, 0.0)
+
     async def close(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until no tunnel has a request, then close all. Cancelling aborts them."""
         self._arrivals.stop()
@@ -365,7 +389,10 @@ class TunnelListener:
             zone=hello.zone,
             peer=registration.peer,
             token_id=tunnel.offers[0].token_id,
+            connected=tunnel.opened,
         )
+        if agent.token_id in self._snapshot().closed_tokens:
+            raise Conflict(REVOKED)
         tunnel.agent, outdated = self.registry.add_tunnel(agent, tunnel.offers, tunnel)
         log.info(
             "tunnel up",

@@ -22,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -31,6 +32,7 @@ __all__ = [
     "ApiTokenRow",
     "Base",
     "ConfigState",
+    "DrainRow",
     "EdgeRow",
     "EventRow",
     "JoinTokenRow",
@@ -134,6 +136,8 @@ class JoinTokenRow(Base):
     """How many agent ids it is good for; NULL: any number."""
     expires: Mapped[datetime | None]
     revoked: Mapped[datetime | None]
+    close_tunnels: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """Whether agents that came with it have to go, once it is revoked."""
     version: Mapped[int] = mapped_column(BigInteger)
     created: Mapped[datetime]
 
@@ -145,6 +149,16 @@ class JoinTokenUse(Base):
 
     token: Mapped[str] = mapped_column(ForeignKey("join_tokens.id", ondelete="CASCADE"), primary_key=True)
     agent: Mapped[str] = mapped_column(String(128), primary_key=True)
+    since: Mapped[datetime]
+
+
+class DrainRow(Base):
+    """An instance that is to get no new requests, at whatever edge, until it is resumed."""
+
+    __tablename__ = "drains"
+
+    instance: Mapped[str] = mapped_column(String(256), primary_key=True)
+    actor: Mapped[str] = mapped_column(String(128))
     since: Mapped[datetime]
 
 
@@ -176,7 +190,7 @@ class EventRow(Base):
     actor: Mapped[str] = mapped_column(String(128))
     action: Mapped[str] = mapped_column(String(32))
     kind: Mapped[str] = mapped_column(String(32))
-    name: Mapped[str] = mapped_column(String(128))
+    name: Mapped[str] = mapped_column(String(256))
     before: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     after: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     request_id: Mapped[str] = mapped_column(String(64))

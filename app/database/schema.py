@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "alembic_config", "check_schema", "upgrade_schema"]
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 
 def alembic_config(connection: Connection | None = None) -> Config:

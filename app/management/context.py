@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +16,8 @@ from app.database import Database
 from app.database.models import ConfigState, EventRow
 from app.state import EdgeState
 from edge.explain import Explanation, Question
+from edge.port import Load
+from h2s.messages import ConfigVersion
 
 from .credentials import Credentials, Principal
 from .hub import Hub
@@ -33,12 +35,23 @@ class Feed(Protocol):
     async def advance(self, n: int) -> None:
         """Wait, within bounds, until version `n` is in effect here."""
 
+    @property
+    def database_error(self) -> str | None:
+        """Why the configuration is not known to be the newest, if so."""
+
 
 class PlaneQuestions(Protocol):
     """Answers what only a data plane knows."""
 
+    @property
+    def version(self) -> ConfigVersion | None:
+        """What it serves from."""
+
     async def explain(self, question: Question) -> Explanation:
         """Say what would become of a request. Raises Unavailable."""
+
+    async def load(self, *, agents: Iterable[str] = (), services: Iterable[str] = ()) -> Load:
+        """Say what is in flight on agents and services. Raises Unavailable."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +68,7 @@ class Management:
     """The CA's certificate, which join tokens carry."""
     edge_id: str = ""
     domain: str = "localhost"
+    zone: str = ""
 
 
 @dataclass(slots=True)

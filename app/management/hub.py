@@ -13,8 +13,8 @@ from .problem import Unavailable
 __all__ = ["Hub", "Listener", "Told"]
 
 MAX_LISTENERS = 100
-QUEUE = 1000
-"""Events that a listener may be behind."""
+QUEUE = 10_000
+"""Events that a listener may be behind: a crowd of agents comes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Told:
     """Something that has happened."""
 
     kind: str
-    """`audit` for a change of configuration; otherwise what happened to an instance."""
+    """`audit` for a change of configuration; otherwise what happened to a tunnel or an instance."""
     data: dict[str, Any]
     id: int | None = None
     """The event's number in the audit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from . import config, events, policies, routes, tokens
+from . import config, edges, events, instances, policies, routes, services, tokens, tunnels
 
 __all__ = ["LARGE_BODIES", "routers"]
 
@@ -19,6 +19,11 @@ def routers() -> list[APIRouter]:
         routes.router,
         policies.router,
         policies.defaults,
+        services.router,
+        instances.router,
+        instances.drains,
+        tunnels.router,
+        edges.router,
         tokens.router,
         events.router,
         config.router,

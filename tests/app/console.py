@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +16,8 @@ from app.management.context import Management
 from app.management.credentials import ApiCredential, Credentials, Role
 from app.state import EdgeState
 from edge.explain import Explanation, Question
-from edge.port import InstanceState, RegistryState
+from edge.port import InstanceState, Load, RegistryState, TunnelState
+from h2s.messages import ConfigVersion
 
 __all__ = ["TOKENS", "Console", "FeedFake", "PlanesFake", "instance"]
 
@@ -35,13 +36,34 @@ class FeedFake:
         """Take note."""
         self.versions.append(n)
 
+    database_error: str | None = None
+
 
 class PlanesFake:
     """Explains every request in the same way."""
 
+    version: ConfigVersion | None = ConfigVersion(fleet="fleet-1", epoch=1, n=0)
+
+    def __init__(self, state: EdgeState) -> None:
+        self.state = state
+
     async def explain(self, question: Question) -> Explanation:
         """Say that a route of the host's name serves it."""
         return Explanation(route=question.host, why=("because",))
+
+    async def load(self, *, agents: Iterable[str] = (), services: Iterable[str] = ()) -> Load:
+        """Answer with what was in flight when the state was told."""
+        known = {*agents}
+        instances = [one for one in self.state.instances if one.agent_id in known]
+        return Load(
+            id=1,
+            instances={one.instance_id: one.in_flight for one in instances},
+            tunnels={one.tunnel_id: 1 for one in self.state.standing if one.agent_id in known},
+            services={
+                name: sum(one.in_flight for one in self.state.instances if one.service == name)
+                for name in services
+            },
+        )
 
 
 def instance(service: str = "web", **changes: Any) -> InstanceState:
@@ -56,6 +78,12 @@ def instance(service: str = "web", **changes: Any) -> InstanceState:
         "in_flight": 0,
         "tunnels": 2,
         "publish": True,
+        "capacity": 100,
+        "since": 1.5,
+        "connected": 1.0,
+        "address": "192.0.2.1",
+        "version": "0.1.0",
+        "token_id": "token-1",
     }
     return InstanceState(**(values | changes))
 
@@ -67,8 +95,8 @@ class Console:
         self, url: DatabaseUrl, *, open_metrics: bool = False, hosts: Collection[str] | None = None
     ) -> None:
         self.feed = FeedFake()
-        self.planes = PlanesFake()
         self.state = EdgeState()
+        self.planes = PlanesFake(self.state)
         self.credentials = Credentials()
         self.credentials.replace(
             ApiCredential(id=f"{role}-1", sha256=hash_admin_token(text), role=role)
@@ -101,6 +129,7 @@ class Console:
             authority_der=AUTHORITY,
             edge_id="edge-1",
             domain="localhost",
+            zone="here",
         )
         self.app = create_api(self.management, open_metrics=self._open_metrics, hosts=self._hosts)
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
@@ -112,7 +141,17 @@ class Console:
 
     def connect(self, *instances: InstanceState) -> None:
         """Let these instances be the ones there are."""
-        self.state.on_notice(RegistryState(instances=instances, tunnels=len(instances)))
+        standing = tuple(
+            TunnelState(
+                tunnel_id=f"t-{number}",
+                agent_id=one.agent_id,
+                address="192.0.2.1",
+                opened=1.5,
+                draining=not one.tunnels,
+            )
+            for number, one in enumerate(instances)
+        )
+        self.state.on_notice(RegistryState(instances=instances, standing=standing, tunnels=len(standing)))
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something on the event loop."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.database.schema import SCHEMA
 from backplane.cli.program import run
 
 from .postgres import PostgresServer
@@ -16,8 +17,8 @@ def test_a_servers_database_is_upgraded_once(
     assert run(["db", "upgrade", "--database-url", url]) == 0
     assert run(["db", "upgrade", "--database-url", url]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first == f"{url}: schema 0001 (was empty)"
-    assert second == f"{url}: schema 0001"
+    assert first == f"{url}: schema {SCHEMA} (was empty)"
+    assert second == f"{url}: schema {SCHEMA}"
 
 
 def test_a_file_is_upgraded_where_there_is_a_directory(

@@ -41,7 +41,7 @@ class Edge:
             credentials=Credentials(),
             state=EdgeState(),
             feed=FeedFake(),
-            planes=PlanesFake(),
+            planes=PlanesFake(EdgeState()),
         )
         self.work = Work(management, Principal("tester", Role.ADMIN), "1")
         self.routes = RouteService(self.work)

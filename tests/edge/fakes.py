@@ -212,6 +212,8 @@ class FakeTunnel:
 
     def __init__(self, free: int = 100, tunnel_id: str = "t") -> None:
         self.tunnel_id = tunnel_id
+        self.peer = "192.0.2.1"
+        self.opened = 5.0
         self.fake = FakeConnection(free)
         self.connection = cast(Connection, self.fake)
         self.in_flight = 0

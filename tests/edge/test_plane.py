@@ -16,17 +16,22 @@ import pytest
 from app.identity import DataDirectory, Identity
 from app.state import EdgeState
 from edge import plane as plane_module
+from edge import reports as reports_module
 from edge.address import CannotListen
 from edge.plane import DataPlane, PlaneSettings
 from edge.port import (
+    AskLoad,
     ConfigState,
     Configure,
     Counters,
+    Disconnect,
     DrainPlane,
+    Load,
     PlaneReady,
     PlaneStopped,
     PortMessage,
     RegistryChange,
+    RegistryState,
     RenewCertificate,
 )
 from edge.seam import Port, joined_ports
@@ -341,6 +346,90 @@ def test_a_control_process_that_comes_later_is_told_everything(identity: Identit
         [instance] = edge.state.instances
         assert (instance.agent_id, instance.healthy, edge.state.tunnels) == ("a", 0, 1)
         assert [one.count for one in edge.last(Counters).requests] == [1]
+
+    play(identity, scene)
+
+
+def test_agents_are_told_in_parts_and_none_is_left_out(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports_module, "AGENTS_PER_REPORT", 2)
+
+    async def scene(edge: Edge) -> None:
+        agents = [await edge.agent(agent_id=f"agent-{number}") for number in range(5)]
+        await eventually(lambda: edge.healthy == 5, "all are reported")
+        edge.control.detach()
+        await eventually(lambda: not edge.port.attached, "the plane has noticed")
+        edge.notices.clear()
+        edge.state = EdgeState()
+        for port, sock in zip((edge.control, edge.port), socket.socketpair(), strict=True):
+            port.attach(sock)
+        await eventually(lambda: edge.last(Counters), "the counters")
+        await eventually(lambda: edge.healthy == 5, "all are reported again")
+        parts = [one for one in edge.notices if isinstance(one, RegistryState | RegistryChange)]
+        assert [len(one.instances) for one in parts] == [2, 2, 1]
+        assert len({one.tunnel_id for one in edge.state.standing}) == len(agents)
+
+    play(identity, scene)
+
+
+def test_what_is_in_flight_is_told_when_it_is_asked_for(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        await eventually(lambda: edge.healthy == 1, "the agent is reported")
+        [tunnel] = edge.state.standing
+        fetching = asyncio.create_task(edge.fetch())
+        call = await agent.call()
+        edge.control.send(AskLoad(id=7, agents=("a", "b"), services=("web", "api")))
+        load: Load = await eventually(lambda: edge.last(Load), "the answer")
+        assert load == Load(id=7, instances={"web.a": 1}, tunnels={tunnel.tunnel_id: 1}, services={"web": 1})
+        call.answer(b"hello")
+        await fetching
+
+    play(identity, scene)
+
+
+@pytest.mark.parametrize("grace", [30.0, 0.0])
+def test_an_agent_is_disconnected_when_it_has_finished_or_at_once(identity: Identity, grace: float) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        fetching = asyncio.create_task(edge.fetch())
+        call = await agent.call()
+        edge.control.send(Disconnect(agents=("a",), grace=grace))
+        if grace:
+            await eventually(lambda: not edge.serves(agent), "it drains")
+            assert not agent.closed
+            call.answer(b"hello")
+        await eventually(lambda: agent.closed, "it is gone")
+        assert (b"hello" in await fetching) is bool(grace)
+
+    play(identity, scene)
+
+
+def test_what_the_config_drains_gets_no_new_requests(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        await edge.agent()
+        snapshot = make_snapshot(identity)
+        edge.control.send(Configure(snapshot=snapshot.model_copy(update={"drained": ("web.a",)})))
+        await eventually(lambda: [one.drained for one in edge.state.instances] == [True], "it is drained")
+        assert b" 503 " in await edge.fetch()
+        await edge.agent(agent_id="b")
+        edge.control.send(Configure(snapshot=snapshot))
+        await eventually(lambda: not any(one.drained for one in edge.state.instances), "it is resumed")
+
+    play(identity, scene)
+
+
+def test_agents_of_a_token_that_is_closed_have_to_go_and_stay_away(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        agent = await edge.agent()
+        snapshot = make_snapshot(identity)
+        [grant] = snapshot.grants
+        late = await ScriptedAgent.connect(identity, (await edge.ready()).tunnel, agent_id="late")
+        closed = snapshot.model_copy(update={"closed_tokens": (grant.token_id,), "grants": ()})
+        edge.control.send(Configure(snapshot=closed))
+        await eventually(lambda: agent.closed and late.closed, "both are cut")
+        assert edge.plane._registry.agents == {}
 
     play(identity, scene)
 

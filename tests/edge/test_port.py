@@ -6,10 +6,13 @@ from pydantic import TypeAdapter, ValidationError
 from edge.ingress import IngressLimits
 from edge.lobby import LobbyLimits
 from edge.port import (
+    AskLoad,
     Command,
     Configure,
+    Disconnect,
     DrainPlane,
     InstanceState,
+    Load,
     Notice,
     PlaneReady,
     PlaneStopped,
@@ -17,6 +20,7 @@ from edge.port import (
     RegistryChange,
     RegistryState,
     Start,
+    TunnelState,
 )
 from edge.snapshot import JoinGrant, Snapshot
 from h2s.liveness import LivenessTimes
@@ -33,6 +37,7 @@ SNAPSHOT = Snapshot(
 INSTANCE = InstanceState(
     service="web", agent_id="a", zone="", labels={"a": "b"}, healthy=1, total=2, in_flight=3, tunnels=1
 )
+TUNNEL = TunnelState(tunnel_id="t", agent_id="a", address="192.0.2.1", opened=1.5, draining=False)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,8 @@ INSTANCE = InstanceState(
             snapshot=SNAPSHOT,
         ),
         Configure(snapshot=SNAPSHOT),
+        AskLoad(id=1, agents=("a",), services=("web",)),
+        Disconnect(agents=("a",), grace=1.5),
         DrainPlane(timeout=1.0),
     ],
     ids=lambda message: message.kind,
@@ -61,7 +68,8 @@ def test_a_command_arrives_as_it_was_sent(message: PortMessage) -> None:
     "message",
     [
         PlaneReady(public="[::1]:80", tunnel="127.0.0.1:1", pid=7),
-        RegistryState(instances=(INSTANCE,), tunnels=1),
+        Load(id=1, instances={"web.a": 1}, tunnels={"t": 1}, services={"web": 1}),
+        RegistryState(instances=(INSTANCE,), standing=(TUNNEL,), tunnels=1),
         RegistryChange(agents=("a", "b"), instances=(INSTANCE,), tunnels=1),
         PlaneStopped(),
     ],

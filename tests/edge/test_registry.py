@@ -75,6 +75,31 @@ def test_an_agent_whose_tunnels_all_drain_gets_nothing_new() -> None:
     assert agent.draining == [tunnel]
 
 
+def test_a_drained_instance_gets_nothing_new_until_it_is_resumed_whatever_its_agent_does() -> None:
+    registry = Registry()
+    tunnel = FakeTunnel()
+    offers = [make_offer(), make_offer("api")]
+    agent, _ = registry.add_tunnel(make_agent(), offers, tunnel)
+    for service in ("web", "api"):
+        registry.report(agent, make_report(service=service), 0.0)
+    registry.changed.clear()
+    assert registry.drain(["web.a", "web.nobody"])
+    assert registry.changed == {"a"}
+    assert registry.services["web"].all == []
+    assert len(registry.services["api"].all) == 1
+    registry.report(agent, make_report(0), 1.0)
+    registry.report(agent, make_report(), 2.0)
+    assert registry.services["web"].all == []
+    registry.remove_tunnel(agent, tunnel)
+    again, _ = registry.add_tunnel(make_agent(generation=2), offers, FakeTunnel())
+    registry.report(again, make_report(), 3.0)
+    assert again.instances["web"].drained
+    assert registry.services["web"].all == []
+    assert not registry.drain(["web.a"])
+    assert registry.drain([])
+    assert registry.services["web"].all == [again.instances["web"]]
+
+
 def test_a_newer_generation_takes_over_and_the_older_is_refused_and_ignored() -> None:
     registry = Registry()
     old_tunnel = FakeTunnel()

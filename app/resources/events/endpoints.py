@@ -65,8 +65,10 @@ async def follow_events(
 ) -> Response:
     """Answer with server-sent events as they happen, without end.
 
-    `audit` is a change that somebody made, with its number as `id`. `instance_up`, `instance_down` and
-    `instance_health` are what agents report.
+    `audit` is a change that somebody made, with its number as `id`; after a break those that were missed are told.
+    The others are of this edge and told as they happen: `tunnel_opened`, `tunnel_closed`, `instance_up`,
+    `instance_down`, `instance_health`, `instance_drained`, `instance_resumed`, `data_plane_up` and
+    `data_plane_down`. `lost` is the last to one who does not keep up.
     """
     after = None if last_event_id is None else int(last_event_id)
     return StreamingResponse(EventService(work).stream(after), media_type="text/event-stream")

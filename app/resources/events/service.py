@@ -85,7 +85,7 @@ class EventService:
                 for row in await self.missed(after):
                     last = row.id
                     yield _encode(told(row))
-            while not listener.lost:
+            while not (listener.lost and listener.queue.empty()):
                 try:
                     async with asyncio.timeout(HEARTBEAT):
                         one = await listener.queue.get()
@@ -96,6 +96,7 @@ class EventService:
                     return
                 if one.id is None or one.id > last:
                     yield _encode(one)
+            yield _encode(Told("lost", {}))
 
 
 def _encode(one: Told) -> bytes:

@@ -11,6 +11,7 @@ from app.database.models import RoutePolicy, RouteRow
 from app.management.access import Editor, Viewer
 from app.management.answers import created, ok, problems
 from app.management.context import WorkOf
+from app.management.live import page_of
 from app.management.names import NameInPath
 from app.management.pages import PagingQuery, cursor_of
 from app.management.problem import Invalid
@@ -46,11 +47,10 @@ async def list_routes(
     """Answer with routes in the order of their names."""
     service = RouteService(work)
     if source == "discovered":
-        after = paging.after or ""
         found = discovered_routes(work.management.state, domain=work.management.domain)
-        routes = [one for one in found if one.name > after and host in (None, one.host) and not policy]
-        shown, last = paging.split(routes[: paging.limit + 1])
-        return RoutePage(items=shown, next_cursor=cursor_of(last.name) if last else None)
+        routes = [one for one in found if host in (None, one.host) and not policy]
+        shown, cursor = page_of(routes, paging, lambda one: one.name)
+        return RoutePage(items=shown, next_cursor=cursor)
     conditions = []
     if host is not None:
         conditions.append(RouteRow.host == host.lower())
