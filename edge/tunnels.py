@@ -42,6 +42,7 @@ from .arrivals import Arrivals, OnOver
 from .complaints import Complaints
 from .lobby import LobbyLimits
 from .registry import Agent, Change, Conflict, Offer, Registry, Superseded
+from .slack import Slack
 from .snapshot import Snapshot
 
 __all__ = ["EdgeTunnel", "TunnelListener"]
@@ -258,6 +259,7 @@ class TunnelListener:
         self._refusals = Complaints(log, "warning", "agent refused")
         self._loop = asyncio.get_running_loop()
         self._idle: asyncio.Event = asyncio.Event()
+        self._slack = Slack()
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -417,6 +419,7 @@ class TunnelListener:
     def on_tunnel_closed(self, tunnel: EdgeTunnel, error: Exception | None) -> None:
         """Take a tunnel out of the count."""
         self.tunnels.discard(tunnel)
+        self._slack.lost()
         changes: list[Change] = []
         if tunnel.agent is not None:
             changes = self.registry.remove_tunnel(tunnel.agent, tunnel)
