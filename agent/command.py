@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
-__all__ = ["agent"]
+__all__ = ["agent", "connect"]
 
 
 def agent(
@@ -162,40 +162,84 @@ def agent(
     Each setting can also be given by a variable (BACKPLANE_EDGES, BACKPLANE_SERVICES, BACKPLANE_TOKEN_FILE ...) or in
     the config file (edges, services, token_file ...). A flag goes before a variable, a variable before the file.
     """
+    flags: dict[str, object] = {
+        "edges": edge,
+        "services": service,
+        "checks": check,
+        "token_file": token_file,
+        "labels": label,
+        "zone": zone,
+        "agent_id": agent_id,
+        "tunnels": tunnels,
+        "capacity": capacity,
+        "admin": admin,
+        "drain_timeout": drain_timeout,
+        "connect_timeout": connect_timeout,
+        "ping_interval": ping_interval,
+        "ping_timeout": ping_timeout,
+        "reconnect_delay": reconnect_delay,
+        "reconnect_max_delay": reconnect_max_delay,
+        "reconnect_stable": reconnect_stable,
+        "upstream_connect_timeout": upstream_connect_timeout,
+        "upstream_response_timeout": upstream_response_timeout,
+        "upstream_ca": upstream_ca,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
+    _run(flags, config)
+
+
+def connect(
+    instance: Annotated[
+        str,
+        Argument(metavar="SELECTOR", help="What it is to be, service=web,release=v2", show_default=False),
+    ],
+    upstream: Annotated[
+        list[str],
+        Argument(metavar="URL...", help="Where the app listens, http://127.0.0.1:3000", show_default=False),
+    ],
+    edge: Annotated[
+        list[str] | None,
+        Option(
+            "--edge", metavar="HOST:PORT", help="An edge to dial; repeatable; else the one on this machine."
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None, Option("--token-file", metavar="PATH", help="The file with the edge's join token.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        Option(
+            "--data-dir",
+            metavar="PATH",
+            help="The data directory of an edge on this machine.",
+            show_default="edge-data",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, Option("--config", metavar="PATH", help="A TOML file with settings of an agent.")
+    ] = None,
+) -> None:
+    """Connect an app: `backplane agent` in short.
+
+    SELECTOR is what routes will find it by: its service, its labels, and perhaps its zone and the agent's id. With an
+    edge on this machine nothing else is needed. Other settings come from variables or a file, as for an agent.
+    """
+    from .connect import identity_of, local_edge
+
+    flags = {**identity_of(instance, upstream), **local_edge(data_dir, edge, token_file, config)}
+    _run(flags, config)
+
+
+def _run(flags: dict[str, object], config: Path | None) -> None:
+    """Run an agent with these settings until it is told to stop."""
     from backplane.cli.logs import configure_logs
     from backplane.cli.settings import load_settings
     from backplane.cli.variables import warn_of_strangers
 
     from .config import AgentSettings
 
-    settings = load_settings(
-        AgentSettings,
-        flags={
-            "edges": edge,
-            "services": service,
-            "checks": check,
-            "token_file": token_file,
-            "labels": label,
-            "zone": zone,
-            "agent_id": agent_id,
-            "tunnels": tunnels,
-            "capacity": capacity,
-            "admin": admin,
-            "drain_timeout": drain_timeout,
-            "connect_timeout": connect_timeout,
-            "ping_interval": ping_interval,
-            "ping_timeout": ping_timeout,
-            "reconnect_delay": reconnect_delay,
-            "reconnect_max_delay": reconnect_max_delay,
-            "reconnect_stable": reconnect_stable,
-            "upstream_connect_timeout": upstream_connect_timeout,
-            "upstream_response_timeout": upstream_response_timeout,
-            "upstream_ca": upstream_ca,
-            "log_level": log_level,
-            "log_format": log_format,
-        },
-        config=config,
-    )
+    settings = load_settings(AgentSettings, flags=flags, config=config)
     configure_logs(settings.log_level, settings.log_format)
     warn_of_strangers(AgentSettings)
 

@@ -17,6 +17,7 @@ from .endpoint import Endpoint, answer, request, translated
 from .errors import BackplaneError, UnexpectedAnswer
 from .resources.config import AsyncConfiguration
 from .resources.events import AsyncEvents
+from .resources.live import AsyncEdges, AsyncInstances, AsyncServices, AsyncTunnels
 from .resources.policies import AsyncDefaultPolicies, AsyncPolicies
 from .resources.routes import AsyncRoutes
 from .resources.tokens import AsyncTokens
@@ -66,6 +67,10 @@ class AsyncClient:
         self.policies = AsyncPolicies(self.send)
         self.default_policies = AsyncDefaultPolicies(self.send)
         self.tokens = AsyncTokens(self.send)
+        self.services = AsyncServices(self.send)
+        self.instances = AsyncInstances(self.send)
+        self.tunnels = AsyncTunnels(self.send)
+        self.edges = AsyncEdges(self.send)
         self.events = AsyncEvents(self.send, self._stream)
         self.config = AsyncConfiguration(self.send)
 

@@ -6,7 +6,7 @@ Nothing here does I/O: the clients carry a `Call` to an edge and bring an `Answe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -21,8 +21,8 @@ __all__ = ["Answer", "Call", "Query", "Repeat", "json_body", "nothing", "one_of"
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
-Query = Mapping[str, str | int | bool | None]
-"""Parameters of a query; those that are None are left out."""
+Query = Mapping[str, str | float | bool | Sequence[str] | None]
+"""Parameters of a query; those that are None are left out, those that are several are repeated."""
 JSON = "application/json"
 SHOWN = 200
 """Characters that are quoted of an answer that is not understood."""
@@ -60,13 +60,13 @@ class Call(Generic[T]):
     body: bytes | None = None
     repeat: Repeat = Repeat.UNDONE
 
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> list[tuple[str, str]]:
         """Return the query as it is sent."""
-        given = {name: value for name, value in self.query.items() if value is not None}
-        return {
-            name: str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in given.items()
-        }
+        parameters = []
+        for name, value in self.query.items():
+            several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+            parameters += [(name, _text(one)) for one in several if one is not None]
+        return parameters
 
     def result(self, answer: Answer) -> T:
         """Return what an answer means. Raises ApiError or UnexpectedAnswer."""
@@ -142,6 +142,10 @@ def problem(answer: Answer) -> ApiError:
             request_id=request_id,
             retry_after=retry_after,
         )
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -17,6 +17,7 @@ from .endpoint import Endpoint, answer, request, translated
 from .errors import BackplaneError, UnexpectedAnswer
 from .resources.config import Configuration
 from .resources.events import Events
+from .resources.live import Edges, Instances, Services, Tunnels
 from .resources.policies import DefaultPolicies, Policies
 from .resources.routes import Routes
 from .resources.tokens import Tokens
@@ -83,6 +84,10 @@ class Client:
         self.policies = Policies(self.send)
         self.default_policies = DefaultPolicies(self.send)
         self.tokens = Tokens(self.send)
+        self.services = Services(self.send)
+        self.instances = Instances(self.send)
+        self.tunnels = Tunnels(self.send)
+        self.edges = Edges(self.send)
         self.events = Events(self.send, self._stream)
         self.config = Configuration(self.send)
 

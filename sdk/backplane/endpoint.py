@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,17 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel
 
 from .call import Answer, Call
 from .errors import BackplaneError, EdgeUnreachable, EdgeUntrusted, TokenUnusable
+from .local import LOCAL_URL, LocalAccess
 
-__all__ = ["LOCAL_URL", "Endpoint", "LocalAccess", "read_token", "translated"]
+__all__ = ["Endpoint", "read_token", "translated"]
 
-LOCAL_URL = "http://127.0.0.1:7000"
-"""Where an edge's API is by default."""
-LOCAL_ACCESS = "local.json"
-"""The file of a data directory that says where its edge is."""
 CONNECT_TIMEOUT = 5.0
 MAX_TOKEN = 4096
 
@@ -93,29 +88,6 @@ class Endpoint:
         """Return the API of an edge on this machine, by its data directory. Raises TokenUnusable."""
         access = LocalAccess.read(data_dir)
         return cls(url=url or access.api, token=read_token(access.admin_token))
-
-
-class LocalAccess(BaseModel):
-    """How an edge on this machine is reached: what it has left word of in its data directory."""
-
-    api: str = LOCAL_URL
-    tunnel: str = "127.0.0.1:7443"
-    public: str = "http://127.0.0.1:8080"
-    admin_token: Path
-    join_token: Path
-
-    @classmethod
-    def read(cls, data_dir: Path) -> LocalAccess:
-        """Return what is said there, or what is so by default."""
-        defaults: dict[str, Any] = {
-            "admin_token": data_dir / "admin-token",
-            "join_token": data_dir / "join-token",
-        }
-        try:
-            told = json.loads((data_dir / LOCAL_ACCESS).read_bytes())
-            return cls.model_validate(defaults | {key: value for key, value in told.items() if value})
-        except (OSError, ValueError, AttributeError):
-            return cls.model_validate(defaults)
 
 
 def request(client: Any, call: Call[Any], *, silence: float | None = None) -> httpx.Request:

@@ -8,7 +8,7 @@ import pytest
 from app.identity import DataDirectory, Identity
 from app.local_access import LOCAL_ACCESS, write_local_access
 from backplane.cli.address import Address
-from backplane.endpoint import LocalAccess
+from backplane.local import LocalAccess
 
 
 def told(path: Path, *, api: str = "127.0.0.1:7000", tunnel: str = "127.0.0.1:7443") -> LocalAccess:

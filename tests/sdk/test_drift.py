@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from backplane import models
 from backplane.call import Call
-from backplane.calls import config, events, policies, routes, tokens
+from backplane.calls import config, events, live, policies, routes, tokens
 from backplane.models.shared import Model
-from tests.e2e.stage import Edge
+
+ROOT = Path(__file__).resolve().parents[2]
 
 COMPONENTS: dict[str, type[Model]] = {
     "Route": models.Route,
@@ -36,6 +38,14 @@ COMPONENTS: dict[str, type[Model]] = {
     "ApiTokenInput": models.ApiTokenInput,
     "CreatedToken": models.CreatedToken,
     "Event": models.Event,
+    "Service": models.Service,
+    "ZoneCount": models.ZoneCount,
+    "Instance": models.Instance,
+    "InstanceCount": models.InstanceCount,
+    "Drain": models.Drain,
+    "Tunnel": models.Tunnel,
+    "Edge": models.Edge,
+    "SnapshotVersion": models.SnapshotVersion,
     "ConfigChange": models.ConfigChange,
     "ConfigResult": models.ConfigResult,
 }
@@ -68,6 +78,19 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "GET /v1/tokens/{token_id}": lambda: tokens.get("x"),
     "PATCH /v1/tokens/{token_id}": lambda: tokens.update("x", {}, if_version=1),
     "DELETE /v1/tokens/{token_id}": lambda: tokens.revoke("x", if_version=1),
+    "GET /v1/services": lambda: live.SERVICES.list({"selector": "", "limit": 1})("x"),
+    "GET /v1/services/{name}": lambda: live.SERVICES.get("x"),
+    "GET /v1/instances": lambda: live.INSTANCES.list({"selector": "", "health": "", "limit": 1})("x"),
+    "GET /v1/instances:count": lambda: live.count(["service"], {"selector": "", "limit": 1})("x"),
+    "GET /v1/instances/{instance_id}": lambda: live.INSTANCES.get("x"),
+    "POST /v1/instances/{instance_id}:drain": lambda: live.drain("x"),
+    "POST /v1/instances/{instance_id}:resume": lambda: live.resume("x"),
+    "POST /v1/instances/{instance_id}:disconnect": lambda: live.disconnect("x", grace=0),
+    "GET /v1/drains": lambda: live.list_drains({"limit": 1})("x"),
+    "GET /v1/tunnels": lambda: live.TUNNELS.list({"selector": "", "limit": 1})("x"),
+    "GET /v1/tunnels/{tunnel_id}": lambda: live.TUNNELS.get("x"),
+    "GET /v1/edges": lambda: live.EDGES.list({"limit": 1})("x"),
+    "GET /v1/edges/{edge_id}": lambda: live.EDGES.get("x"),
     "GET /v1/events": lambda: events.list_events(
         dict.fromkeys(("kind", "name", "action", "actor", "since", "until", "limit"), "")
     )("x"),
@@ -80,9 +103,9 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def document(edge: Edge) -> Any:
-    """What the edge says of itself."""
-    return httpx.get(f"{edge.api_url}/openapi.json", trust_env=False).json()
+def document() -> Any:
+    """What an edge says of itself: that this file is what it says has a test of its own."""
+    return json.loads((ROOT / "openapi" / "openapi.json").read_text())
 
 
 def operations(document: Any) -> dict[str, Any]:
@@ -94,8 +117,8 @@ def operations(document: Any) -> dict[str, Any]:
     }
 
 
-def test_every_call_is_an_operation(document: Any) -> None:
-    assert set(CALLS) <= set(operations(document))
+def test_every_operation_has_a_call(document: Any) -> None:
+    assert sorted(CALLS) == sorted(operations(document))
 
 
 @pytest.mark.parametrize("operation", CALLS)

@@ -57,8 +57,9 @@ class Place:
 
 def find_endpoint(place: Place) -> Endpoint:
     """Return the edge to speak to. Raises CommandError."""
-    from ..endpoint import Endpoint, LocalAccess, read_token
+    from ..endpoint import Endpoint, read_token
     from ..errors import TokenUnusable
+    from ..local import LocalAccess
     from .contexts import Context, Contexts
 
     given = place.or_variables(os.environ)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .config import ConfigChange, ConfigResult
 from .events import Event, StreamedEvent
 from .explanation import ExplainedInstance, ExplainedTarget, Explanation, Question
+from .live import Drain, Edge, Instance, InstanceCount, Service, SnapshotVersion, Tunnel, ZoneCount
 from .policies import FieldEdits, HeadersRule, IpRule, OtherRule, Policy
 from .routes import HeaderMatch, QueryMatch, Route, Target
 from .shared import Model, Page, Warned
@@ -16,6 +17,8 @@ __all__ = [
     "ConfigChange",
     "ConfigResult",
     "CreatedToken",
+    "Drain",
+    "Edge",
     "Event",
     "ExplainedInstance",
     "ExplainedTarget",
@@ -23,6 +26,8 @@ __all__ = [
     "FieldEdits",
     "HeaderMatch",
     "HeadersRule",
+    "Instance",
+    "InstanceCount",
     "IpRule",
     "JoinToken",
     "JoinTokenInput",
@@ -33,7 +38,11 @@ __all__ = [
     "QueryMatch",
     "Question",
     "Route",
+    "Service",
+    "SnapshotVersion",
     "StreamedEvent",
     "Target",
+    "Tunnel",
     "Warned",
+    "ZoneCount",
 ]

@@ -9,8 +9,10 @@ from .config import apply, export
 from .context import context, login
 from .events import events
 from .explain import explain
+from .instance import instance
 from .policy import policy
 from .route import route
+from .status import status
 from .token import token
 
 __all__ = ["add_verbs"]
@@ -18,7 +20,8 @@ __all__ = ["add_verbs"]
 
 def add_verbs(program: typer.Typer) -> None:
     """Add them to the command."""
-    for verb in (login, explain, events, apply, export, completion):
+    for verb in (login, status, explain, events, apply, export, completion):
         program.command()(verb)
-    for name, group in {"context": context, "route": route, "policy": policy, "token": token}.items():
+    groups = {"context": context, "route": route, "policy": policy, "token": token, "instance": instance}
+    for name, group in groups.items():
         program.add_typer(group, name=name)
