@@ -1,4 +1,4 @@
-"""Where an upstream listens, and what is spoken there.
+"""Where an upstream listens, and what is spoken there:
 
 http://HOST[:PORT]     HTTP/1.1
 https://HOST[:PORT]    HTTP/1.1 over TLS; the certificate has to be valid for HOST
@@ -21,12 +21,13 @@ class Kind(Enum):
 
     HTTP = "http"
     HTTPS = "https"
+    H2C = "h2c"
     UNIX = "unix"
 
 
 MAX_SOCKET_PATH = 107
 """Bytes that a Unix socket's path may have on Linux."""
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443, "h2c": 80}
 
 
 class Upstream:

@@ -20,7 +20,7 @@ def agent(
         Option(
             "--service",
             metavar="NAME=URL[,URL]",
-            help="A service and its upstreams: http: or https://HOST:PORT, unix:/PATH; repeatable.",
+            help="A service and its upstreams: http:, https: or h2c://HOST:PORT, unix:/PATH; repeatable.",
         ),
     ] = None,
     check: Annotated[

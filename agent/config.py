@@ -18,7 +18,7 @@ from backplane.cli.settings import Settings, SettingsError, Spelling
 from h2s.messages import HealthCheck
 from h2s.token import InvalidToken, JoinToken
 
-from .address import Upstream
+from .address import Kind, Upstream
 from .checks import CHECK_FORM, make_check
 
 __all__ = ["AgentSettings", "read_token"]
@@ -42,7 +42,10 @@ def _services(value: object) -> object:
             raise ValueError(
                 f"service {name!r} is given twice: put its upstreams behind one name, with commas"
             )
-        services[name] = tuple(Upstream(url) for url in _urls(name, urls))
+        upstreams = tuple(Upstream(url) for url in _urls(name, urls))
+        if len({upstream.kind is Kind.H2C for upstream in upstreams}) > 1:
+            raise ValueError(f"service {name!r} mixes h2c with upstreams that speak HTTP/1.1")
+        services[name] = upstreams
     if not services:
         raise ValueError("at least one service is needed")
     return services

@@ -35,14 +35,11 @@ from h2s.errors import ErrorCode
 from h2s.window import WindowGrowth
 
 from .upstream import Channel, MalformedRequest, Pool, Service, UpstreamError
-from .upstream.errors import UpstreamClosed
+from .upstream.errors import GATEWAY_ERRORS, UpstreamClosed, error_head
 from .upstream.request import Framing, RequestHead, encode_request
 from .upstream.response import Body, Event, Head, ResponseReader, Trailers
 
 __all__ = ["Forward"]
-
-GATEWAY_ERRORS = frozenset((b"502", b"503", b"504"))
-"""Answers that count against an upstream's health."""
 
 
 class Forward:
@@ -370,7 +367,7 @@ class Forward:
             connection.reset(stream_id, ErrorCode.INTERNAL_ERROR)
         else:
             if not self._head_sent:
-                connection.send_head(stream_id, _error_head(error), end_stream=True)
+                connection.send_head(stream_id, error_head(error), end_stream=True)
             if not self._request_ended:
                 connection.reset_when_sent(stream_id, ErrorCode.NO_ERROR)
         self._finish()
@@ -398,11 +395,3 @@ class Forward:
         self._pool.in_flight -= 1
         self._connection.forget(self._stream_id)
         self._on_done(self)
-
-
-def _error_head(error: UpstreamError) -> Fields:
-    return [
-        (b":status", error.status),
-        (b"h2s-error", error.code),
-        (b"h2s-error-detail", error.detail),
-    ]

@@ -25,6 +25,7 @@ from h2s.messages import AgentMessage, ConfigAck, Drain, Draining, EdgeMessage, 
 from h2s.wire import CONTROL_PATH, ERROR_FIELD, SERVICE_FIELD
 
 from .forward import Forward
+from .relay import Relay
 from .upstream import Service
 
 __all__ = ["AgentTunnel"]
@@ -63,7 +64,7 @@ class AgentTunnel:
         self._report_timer: asyncio.TimerHandle | None = None
         self._reported_at = -REPORT_PAUSE
         self._acked: asyncio.Future[None] | None = None
-        self._running: set[Forward] = set()
+        self._running: set[Forward | Relay] = set()
         self._leaving = False
 
     @property
@@ -123,6 +124,10 @@ class AgentTunnel:
             if not end_stream:
                 connection.reset(stream_id, ErrorCode.NO_ERROR)
             return None
+        if service.http2:
+            relay = Relay.begin(connection, stream_id, fields, end_stream, service, on_done=self._on_done)
+            self._running.add(relay)
+            return relay
         forward = Forward.begin(connection, stream_id, fields, end_stream, service, on_done=self._on_done)
         self._running.add(forward)
         return forward
@@ -194,7 +199,7 @@ class AgentTunnel:
         assert self.connection is not None
         self.connection.fail(RemoteProtocolError(f"the edge opened no Sync within {SYNC_TIMEOUT:g} s"))
 
-    def _on_done(self, forward: Forward) -> None:
+    def _on_done(self, forward: Forward | Relay) -> None:
         self._running.discard(forward)
         if self._leaving:
             self._leave()

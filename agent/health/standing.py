@@ -25,7 +25,7 @@ MAX_DOUBLINGS = 5
 
 
 class Standing:
-    """The judge of one upstream. Each method returns whether `healthy` has changed."""
+    """The judge of one upstream. What takes evidence returns whether `healthy` has changed."""
 
     __slots__ = (
         "_bad",
@@ -74,10 +74,13 @@ class Standing:
         wait = check.interval if self.healthy and not self._bad else min(check.retry, check.interval)
         return max(self._checked_at + wait, self._held_until)
 
+    def checking(self) -> None:
+        """A check begins: what asks for one from now on asks for another."""
+        self._requested = False
+
     def checked(self, *, good: bool, now: float) -> bool:
         """Take the result of a check."""
         self._checked_at = now
-        self._requested = False
         if self._check.kind == "none":
             return False
         if good:

@@ -62,6 +62,7 @@ class Watcher:
             if check.kind == "none":
                 self.known.set()
                 continue
+            self._standing.checking()
             reason = await probe(self.pool, check)
             if check is self._check:
                 changed = self._standing.checked(good=reason is None, now=self._loop.time())

@@ -14,7 +14,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from h2s.engine.session import Fields
+
 __all__ = [
+    "GATEWAY_ERRORS",
     "UNREACHABLE",
     "MalformedRequest",
     "UpstreamClosed",
@@ -24,8 +27,11 @@ __all__ = [
     "UpstreamRefused",
     "UpstreamTimeout",
     "UpstreamUntrusted",
+    "error_head",
 ]
 
+GATEWAY_ERRORS = frozenset((b"502", b"503", b"504"))
+"""An upstream's own answers that count against its health."""
 MAX_DETAIL = 200
 """Bytes of the text that are sent to the edge."""
 
@@ -83,6 +89,15 @@ class UpstreamInvalid(UpstreamError):
 
 UNREACHABLE = (UpstreamRefused, UpstreamUntrusted, UpstreamConnectTimeout)
 """What says that there is no connection to be had; nothing was sent."""
+
+
+def error_head(error: UpstreamError) -> Fields:
+    """Return the head of the answer that the edge gets instead of a response."""
+    return [
+        (b":status", error.status),
+        (b"h2s-error", error.code),
+        (b"h2s-error-detail", error.detail),
+    ]
 
 
 class MalformedRequest(Exception):

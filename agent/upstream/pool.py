@@ -10,12 +10,13 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-from ..address import Upstream
+from ..address import Kind, Upstream
 from .channel import Channel, Exchange
 from .deadlines import DeadlineQueue
 from .dialing import connect
 from .errors import UNREACHABLE, UpstreamError, UpstreamRefused
 from .settings import UpstreamTimes
+from .trunk import Trunk
 
 __all__ = ["Pool"]
 
@@ -43,6 +44,8 @@ class Pool:
         self.idle: DeadlineQueue[Channel] = DeadlineQueue(times.idle, Channel.drop)
         self.awaiting_head: DeadlineQueue[Channel] = DeadlineQueue(times.head, Channel.expire)
         self.half_closed: DeadlineQueue[Channel] = DeadlineQueue(HALF_CLOSED_TIMEOUT, Channel.cut)
+        self.trunk = Trunk(upstream, times) if upstream.kind is Kind.H2C else None
+        """Where the connections are instead, if the upstream speaks HTTP/2."""
         self._times = times
         self._tls = tls
         self._channels: set[Channel] = set()
@@ -53,7 +56,7 @@ class Pool:
     @property
     def connections(self) -> int:
         """Connections that are open, idle or in use."""
-        return len(self._channels)
+        return len(self._channels) + (self.trunk.connections if self.trunk is not None else 0)
 
     def acquire(self, exchange: Exchange, *, fresh: bool = False) -> None:
         """Find a connection for `exchange`: an idle one at once, or a new one later (`fresh`: always a new one).
@@ -81,6 +84,8 @@ class Pool:
     async def close(self) -> None:
         """Abort every connection and wait until they are gone. Exchanges that still run fail."""
         self._closed = True
+        if self.trunk is not None:
+            await self.trunk.close()
         connecting = dict(self._connecting)
         for exchange, task in connecting.items():
             task.cancel()

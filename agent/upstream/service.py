@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from h2s.budget import Budget
 
-from ..address import Upstream
+from ..address import Kind, Upstream
 from .pool import Pool
 from .settings import UpstreamTimes
 
@@ -16,7 +16,7 @@ __all__ = ["Service"]
 
 
 class Service:
-    """Spreads requests over its upstreams. Raises ValueError without any.
+    """Spreads requests over its upstreams. Raises ValueError without any, or if they cannot be those of one.
 
     The owner sets `Pool.healthy` of each of `pools` from its health checks, and awaits `close` at the end.
     """
@@ -35,6 +35,11 @@ class Service:
         self.name = name
         self.budget = budget or Budget()
         self.pools = tuple(Pool(upstream, times, tls=tls) for upstream in upstreams)
+        kinds = [upstream.kind for upstream in upstreams]
+        self.http2 = kinds[0] is Kind.H2C
+        """Whether its upstreams speak HTTP/2: all of them do, or none."""
+        if any((kind is Kind.H2C) is not self.http2 for kind in kinds):
+            raise ValueError(f"service {name!r} mixes h2c with upstreams that speak HTTP/1.1")
         self._turn = 0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -78,7 +79,7 @@ class EdgeEnd:
         self.owner = RecordingOwner()
         self.agent = AgentTunnel(
             lambda: WELCOME,
-            services={b"web": cast(Service, object())},
+            services={b"web": cast(Service, SimpleNamespace(http2=False))},
             report=lambda: REPORT,
             on_drain=self.drains.append,
         )

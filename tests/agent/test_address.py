@@ -14,6 +14,8 @@ from agent.address import Kind, Upstream
         ("http://app", Kind.HTTP, "app", 80, b"app"),
         ("https://app", Kind.HTTPS, "app", 443, b"app"),
         ("https://app:80", Kind.HTTPS, "app", 80, b"app:80"),
+        ("h2c://127.0.0.1:50051", Kind.H2C, "127.0.0.1", 50051, b"127.0.0.1:50051"),
+        ("h2c://[::1]", Kind.H2C, "::1", 80, b"[::1]"),
     ],
 )
 def test_upstream_is_a_kind_a_host_and_a_port(
@@ -36,6 +38,7 @@ def test_unix_socket_has_a_path(url: str) -> None:
     "url",
     [
         *("127.0.0.1:3000", "ftp://a", "http://", "http://a/path", "http://a?q", "http://u@a", "http://a:x"),
+        *("http://a:0", "https://", "h2c://a/path", "http://b\u00fccher", "h2c:a"),
         *("unix:", "unix:app.sock", "unix:/run/", "unix:/" + "x" * 107, "unix:/a\0b", "unix://host"),
     ],
 )

@@ -69,8 +69,17 @@ def test_request_that_could_not_be_connected_counts_as_a_failed_check_and_asks_f
     judge = standing(unhealthy=2)
     assert not judge.unreachable(1.0)
     assert judge.due == -math.inf
+    judge.checking()
     assert judge.checked(good=False, now=1.0)
     assert not judge.healthy
+
+
+def test_check_that_is_asked_for_while_one_runs_is_another() -> None:
+    judge = standing(passive=1)
+    judge.checking()
+    judge.failing(1, 1.0, last=True)
+    judge.checked(good=True, now=1.0)
+    assert judge.due == -math.inf
 
 
 def test_requests_that_cannot_be_connected_take_it_down_before_a_check_does() -> None:

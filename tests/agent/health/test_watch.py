@@ -17,6 +17,7 @@ from h2s.messages import HealthCheck
 from ...h2s.edges import serving
 from ...h2s.loops import until
 from ..conftest import Drive
+from ..relay.conftest import Upstream2
 
 QUICK = HealthCheck(interval=1000, retry=0.05, unhealthy=1)
 """Checks a failed upstream soon, and a good one only when there is a reason to."""
@@ -334,5 +335,32 @@ def test_another_check_takes_effect_at_once(drive: Drive) -> None:
                 watched.watch.configure({})
                 await until(lambda: watched.pools[0].connections == 0)
                 assert watched.pools[0].healthy
+
+    drive(main)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "good"), [("tcp", 0, True), ("http", 200, True), ("http", 500, False)]
+)
+def test_upstream_that_speaks_http2_is_asked_in_it(drive: Drive, kind: str, status: int, good: bool) -> None:
+    async def main() -> None:
+        async with Upstream2(lambda call: call.answer(b"%d" % status)) as app:
+            check = HealthCheck.model_validate({"kind": kind, "path": "/up", "host": "shop.example"})
+            watched = Watched(app.url, check=check)
+            async with watched.running():
+                assert watched.pools[0].healthy is good
+                await until(lambda: app.lost)
+            for call in app.calls:
+                assert {(b":path", b"/up"), (b":authority", b"shop.example")} <= set(call.head)
+
+    drive(main)
+
+
+def test_connection_without_settings_is_no_upstream_that_speaks_http2(drive: Drive) -> None:
+    async def main() -> None:
+        async with serving(lambda reader, writer: None) as port:
+            watched = Watched(f"h2c://127.0.0.1:{port}", check=HealthCheck(timeout=0.1))
+            async with watched.running():
+                assert not watched.pools[0].healthy
 
     drive(main)
