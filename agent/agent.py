@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,17 @@ import structlog
 from h2s.budget import Budget
 from h2s.errors import HandshakeError
 from h2s.liveness import LivenessTimes
-from h2s.messages import Credentials, Drain, HealthCheck, Hello, InstanceReport, Report, ServiceOffer, Welcome
+from h2s.messages import (
+    Credentials,
+    Drain,
+    HealthCheck,
+    Hello,
+    InstanceReport,
+    Load,
+    Report,
+    ServiceOffer,
+    Welcome,
+)
 from h2s.token import JoinToken
 from h2s.tunnel import agent_ssl_context
 
@@ -22,12 +33,18 @@ from .backoff import ReconnectTimes
 from .config import AgentSettings
 from .health import HealthWatch
 from .link import Link
+from .load import LoadMeter, is_noticeable
 from .tunnel import AgentTunnel
 from .upstream import Service, UpstreamTimes
 
 __all__ = ["Agent"]
 
 log: Any = structlog.get_logger("agent")
+
+LOAD_LOOK = 5.0
+"""Seconds between two looks at the load, of which each that shows a noticeable change is reported."""
+LOAD_INTERVAL = 120.0
+"""Seconds after which it is reported anyway."""
 
 
 class Agent:
@@ -79,6 +96,9 @@ class Agent:
             for _ in range(settings.tunnels)
         ]
         self._stopping = False
+        self._meter = LoadMeter()
+        self._load: Load | None = None
+        self._load_told = self.report()
 
     @property
     def tunnels(self) -> list[AgentTunnel]:
@@ -93,7 +113,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> HandshakeError | None:
         """Serve until `stop` is set, then drain. Returns the error when every edge has refused for good."""
-        health = asyncio.create_task(self._health.run())
+        health = asyncio.create_task(self._observe())
         await self._health.first()
         links = [asyncio.create_task(link.run()) for link in self.links]
         stopped = asyncio.create_task(stop.wait())
@@ -113,7 +133,7 @@ class Agent:
     ) -> HandshakeError | None:
         """Wait for the stop, or until no link is left; a link ends only by an error that is for good.
 
-        The health watch does not end at all; should it, its error is the agent's.
+        What observes does not end at all; should it, its error is the agent's.
         """
         error: HandshakeError | None = None
         edges = {task: link.edge for task, link in zip(links, self.links, strict=True)}
@@ -179,8 +199,32 @@ class Agent:
                     capacity=self._settings.capacity,
                 )
                 for service in self._services.values()
-            ]
+            ],
+            load=self._load,
         )
+
+    async def _observe(self) -> None:
+        """Watch the upstreams and the load until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._health.run())
+            group.create_task(self._watch_load())
+
+    async def _watch_load(self) -> None:
+        loop = asyncio.get_running_loop()
+        told_at = loop.time()
+        while True:
+            # Not in step with others, of which an edge has thousands.
+            await asyncio.sleep(LOAD_LOOK * random.uniform(0.9, 1.1))  # noqa: S311
+            self._load = self._meter.look()
+            report = self.report()
+            now = loop.time()
+            if is_noticeable(self._load_told, report) or now - told_at >= LOAD_INTERVAL:
+                self._load_told, told_at = report, now
+                for tunnel in self._one_tunnel_an_edge():
+                    tunnel.send_report()
+
+    def _one_tunnel_an_edge(self) -> list[AgentTunnel]:
+        return list({link.edge: link.tunnel for link in self.links if link.tunnel is not None}.values())
 
     def apply_checks(self, checks: Mapping[str, HealthCheck]) -> None:
         """Check upstreams as an edge says from now on, by service; what the agent's own settings say goes before."""

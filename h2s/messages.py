@@ -24,6 +24,7 @@ __all__ = [
     "HealthCheck",
     "Hello",
     "InstanceReport",
+    "Load",
     "Refusal",
     "Report",
     "ServiceOffer",
@@ -156,10 +157,27 @@ class InstanceReport(Message):
         return self
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Load(Message):
+    """How busy the agent's machine is, and the agent itself. What cannot be known is left out."""
+
+    cpu: Share | None = None
+    """Of the CPU time that the machine, or the container, may use."""
+    memory: Share | None = None
+    """Of the memory that it may use."""
+    agent_cpu: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    """Cores that the agent itself uses."""
+    agent_memory: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """Bytes that are resident of the agent."""
+
+
 class Report(Message):
-    """All services of the agent; sent at the start and on each change."""
+    """All services of the agent; sent at the start, on each change, and now and then for the load."""
 
     instances: Annotated[list[InstanceReport], Field(max_length=256)]
+    load: Load | None = None
 
 
 def _ascending(text: str) -> str:

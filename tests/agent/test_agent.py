@@ -13,7 +13,7 @@ from agent.agent import Agent
 from agent.config import AgentSettings
 from agent.health import HealthWatch
 from h2s.errors import HandshakeError, Refused
-from h2s.messages import Drain, DrainAck, EdgeMessage, HealthCheck, Refusal, Report, Welcome
+from h2s.messages import Drain, DrainAck, EdgeMessage, HealthCheck, Load, Refusal, Report, Welcome
 
 from ..h2s.edges import Edge, Tunnel, serving
 from ..h2s.loops import Bug, until
@@ -186,6 +186,64 @@ def test_a_drain_of_one_edge_hurries_the_links_to_others(
             assert not tunnel.closed
             running.task.cancel()
             await asyncio.wait((running.task,))
+
+    drive(main)
+
+
+def test_load_is_reported_when_it_changes_and_now_and_then_on_one_tunnel_to_each_edge(
+    drive: Drive, trust: Trust, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.agent.LOAD_LOOK", 0.02)
+    load = Load()
+    looks: list[Load] = []
+
+    def look(meter: object) -> Load:
+        looks.append(load)
+        return load
+
+    monkeypatch.setattr("agent.load.LoadMeter.look", look)
+
+    async def main() -> None:
+        async with site(trust, make_settings, tunnels=2) as (_, edge, _):
+            nonlocal load
+            first, second = await edge.tunnel(0), await edge.tunnel(1)
+
+            def told() -> list[list[float]]:
+                return [
+                    [report.load.cpu for report in tunnel.reports if report.load and report.load.cpu]
+                    for tunnel in (first, second)
+                ]
+
+            async def seen(cpu: float) -> None:
+                nonlocal load
+                load = Load(cpu=cpu)
+                looks.clear()
+                await until(lambda: len(looks) > 5)
+
+            await seen(0.5)
+            await until(lambda: any(told()))
+            await seen(0.51)
+            assert sorted(told()) == [[], [0.5]]
+            monkeypatch.setattr("agent.agent.LOAD_INTERVAL", 0.0)
+            await until(lambda: any(0.51 in cpus for cpus in told()))
+            assert [] in told(), "one tunnel is enough"
+
+    drive(main)
+
+
+def test_requests_in_flight_are_reported(
+    drive: Drive, trust: Trust, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.agent.LOAD_LOOK", 0.02)
+
+    async def main() -> None:
+        async with site(trust, make_settings) as (_, edge, app):
+            tunnel = await edge.tunnel()
+            stream = tunnel.request("web")
+            await until(lambda: [item.in_flight for item in tunnel.reports[-1].instances] == [1])
+            app.go_on.set()
+            await until(lambda: [item.in_flight for item in tunnel.reports[-1].instances] == [0])
+            assert stream.names[0] == "head"
 
     drive(main)
 
