@@ -113,37 +113,41 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> HandshakeError | None:
         """Serve until `stop` is set, then drain. Returns the error when every edge has refused for good."""
-        health = asyncio.create_task(self._observe())
+        observers = [asyncio.create_task(self._health.run()), asyncio.create_task(self._watch_load())]
         await self._health.first()
         links = [asyncio.create_task(link.run()) for link in self.links]
         stopped = asyncio.create_task(stop.wait())
         try:
-            error = await self._watch(links, stopped, health)
+            error = await self._watch(links, stopped, observers)
             if error is None:
                 await self._drain(links)
             return error
         finally:
-            for task in (health, stopped, *links):
+            for task in (*observers, stopped, *links):
                 task.cancel()
-            await asyncio.gather(health, stopped, *links, return_exceptions=True)
+            await asyncio.gather(*observers, stopped, *links, return_exceptions=True)
             await asyncio.gather(*(service.close() for service in self._services.values()))
 
     async def _watch(
-        self, links: list[asyncio.Task[None]], stopped: asyncio.Task[bool], health: asyncio.Task[None]
+        self,
+        links: list[asyncio.Task[None]],
+        stopped: asyncio.Task[bool],
+        observers: list[asyncio.Task[None]],
     ) -> HandshakeError | None:
         """Wait for the stop, or until no link is left; a link ends only by an error that is for good.
 
-        What observes does not end at all; should it, its error is the agent's.
+        Observers do not end at all; should one, its error is the agent's.
         """
         error: HandshakeError | None = None
         edges = {task: link.edge for task, link in zip(links, self.links, strict=True)}
         running = set(links)
         while running:
-            done, _ = await asyncio.wait((*running, stopped, health), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((*running, stopped, *observers), return_when=asyncio.FIRST_COMPLETED)
             if stopped in done:
                 return None
-            if health in done:
-                health.result()
+            for observer in observers:
+                if observer in done:
+                    observer.result()
             for link in [task for task in running if task in done]:
                 running.discard(link)
                 failure = link.exception()
@@ -202,12 +206,6 @@ class Agent:
             ],
             load=self._load,
         )
-
-    async def _observe(self) -> None:
-        """Watch the upstreams and the load until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._health.run())
-            group.create_task(self._watch_load())
 
     async def _watch_load(self) -> None:
         loop = asyncio.get_running_loop()
