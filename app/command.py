@@ -60,6 +60,30 @@ def edge(
             show_default="127.0.0.1:7000",
         ),
     ] = None,
+    api_name: Annotated[
+        list[str] | None,
+        Option(
+            "--api-name",
+            metavar="NAME",
+            help="A name or address that clients call the API by, beside its own; repeatable.",
+        ),
+    ] = None,
+    api_cert: Annotated[
+        Path | None,
+        Option(
+            "--api-cert",
+            metavar="PATH",
+            help="Certificate chain (PEM) to serve the API with TLS.",
+            show_default="beyond loopback, one of the embedded CA",
+        ),
+    ] = None,
+    api_key: Annotated[
+        Path | None, Option("--api-key", metavar="PATH", help="The certificate's private key (PEM).")
+    ] = None,
+    api_insecure: Annotated[
+        bool | None,
+        Option("--api-insecure", help="Serve the API beyond loopback without TLS.", show_default=False),
+    ] = None,
     open_metrics: Annotated[
         bool | None,
         Option("--open-metrics", help="Answer /metrics without a token.", show_default=False),
@@ -200,6 +224,10 @@ def edge(
             "identity_dir": identity_dir,
             "database_url": without_password(database_url),
             "database_password_file": database_password_file,
+            "api_name": api_name,
+            "api_cert": api_cert,
+            "api_key": api_key,
+            "api_insecure": api_insecure,
             "open_metrics": open_metrics,
             "public": public,
             "tunnel": tunnel,

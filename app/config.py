@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import ssl
+from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from backplane.cli.address import Address, AddressSetting
 from backplane.cli.logs import LogFormat, LogLevel
+from backplane.cli.settings import Spelling
 
 from .database_url import DatabaseUrl
 from .limits import PublicLimits, TunnelLimits
@@ -37,6 +40,24 @@ def _service(value: str) -> str:
     return value
 
 
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _api_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    found = []
+    for name in names:
+        try:
+            found.append(str(ip_address(name)))
+        except ValueError:
+            found.append(_domain(name))
+        if found[-1].endswith(".internal"):
+            raise ValueError(
+                f"{name!r} is a name of the tunnels' own: give the one that clients use"
+            ) from None
+    return tuple(found)
+
+
 def _dialable(address: Address | None) -> Address | None:
     if address is not None and (address.is_wildcard or address.port == 0):
         raise ValueError(f"{address} cannot be dialled: give the address at which agents reach this edge")
@@ -60,6 +81,16 @@ class EdgeSettings(PublicLimits, TunnelLimits):
     """Where agents dial in."""
     api: AddressSetting = Address("127.0.0.1", 7000)
     """Where the management API answers."""
+    api_name: Annotated[
+        tuple[str, ...], BeforeValidator(_listed), AfterValidator(_api_names), Spelling("--api-name", ",")
+    ] = ()
+    """Names and addresses that clients call the management API by, beside the one it is bound to."""
+    api_cert: Path | None = None
+    """Certificate chain in PEM for the management API; None: beyond loopback one of the embedded CA."""
+    api_key: Path | None = None
+    """The certificate's private key in PEM, not encrypted."""
+    api_insecure: bool = False
+    """Whether the management API speaks clear HTTP beyond loopback, tokens and all."""
     open_metrics: bool = False
     """Whether /metrics is answered without a token."""
     advertise: Annotated[AddressSetting | None, AfterValidator(_dialable)] = None
@@ -84,6 +115,16 @@ class EdgeSettings(PublicLimits, TunnelLimits):
     """A file, `-` for stdout, or `none`."""
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
+
+    @property
+    def api_is_tls(self) -> bool:
+        """Whether the management API speaks TLS."""
+        return self.api_cert is not None or not (self.api.is_loopback or self.api_insecure)
+
+    @property
+    def api_scheme(self) -> str:
+        """How the URL of the management API begins."""
+        return "https" if self.api_is_tls else "http"
 
     @property
     def identity_path(self) -> Path:
@@ -124,33 +165,38 @@ class EdgeSettings(PublicLimits, TunnelLimits):
         return self
 
     @model_validator(mode="after")
-    def _public_certificate_works(self) -> Self:
-        certificate, key = self.public_cert, self.public_key
-        if certificate is not None and key is not None:
-            _check_pair(certificate, key)
-        elif certificate is not None:
-            raise ValueError(f"public_cert {certificate} needs its key: give --public-key as well")
-        elif key is not None:
-            raise ValueError(f"public_key {key} needs its certificate: give --public-cert as well")
+    def _certificates_work(self) -> Self:
+        _check_pair("public", self.public_cert, self.public_key)
+        _check_pair("api", self.api_cert, self.api_key)
+        if self.api_insecure and self.api_cert is not None:
+            raise ValueError("api_insecure is for an API without TLS: leave it out, or leave out --api-cert")
         return self
 
 
-def _check_pair(certificate: Path, key: Path) -> None:
-    for name, path in (("public_cert", certificate), ("public_key", key)):
+def _check_pair(port: str, certificate: Path | None, key: Path | None) -> None:
+    if certificate is None and key is None:
+        return
+    if key is None:
+        raise ValueError(f"{port}_cert {certificate} needs its key: give --{port}-key as well")
+    if certificate is None:
+        raise ValueError(f"{port}_key {key} needs its certificate: give --{port}-cert as well")
+    for name, path in ((f"{port}_cert", certificate), (f"{port}_key", key)):
         try:
             path.open("rb").close()
         except OSError as error:
             raise ValueError(f"{name} {path}: {error.strerror or error}") from None
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            certificate, key, password=partial(_no_password, port)
+        )
     except ssl.SSLError as error:
         reason = (error.reason or str(error)).lower().replace("_", " ")
         raise ValueError(
-            f"public_cert {certificate} and public_key {key} do not make a pair of PEM files: {reason}"
+            f"{port}_cert {certificate} and {port}_key {key} do not make a pair of PEM files: {reason}"
         ) from None
 
 
-def _no_password() -> str:
+def _no_password(port: str) -> str:
     raise ValueError(
-        "public_key is encrypted: give it without a password, in a file that only the edge can read"
+        f"{port}_key is encrypted: give it without a password, in a file that only the edge can read"
     )

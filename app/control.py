@@ -10,13 +10,11 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import structlog
-import uvicorn
 from pydantic import BaseModel
 
 from backplane.cli.address import Address, AddressSetting
@@ -31,6 +29,8 @@ from edge.snapshot import Snapshot, SnapshotChange, parts
 from h2s.liveness import LivenessTimes
 
 from .api import create_api
+from .api_server import ApiServer
+from .api_tls import ApiTls, api_names
 from .config import EdgeSettings
 from .config_cache import ConfigCache
 from .identity import DataDirectory, DirectoryLocked, Identity, IdentityError, agent_command_line
@@ -42,8 +42,6 @@ from .state import EdgeState
 __all__ = ["main"]
 
 log: Any = structlog.get_logger("edge")
-
-API_STOP_TIMEOUT = 2
 
 
 class Addresses(BaseModel):
@@ -107,6 +105,7 @@ class _Control:
         self._before = before
         self._state = EdgeState()
         self._announced = False
+        self._tls: ApiTls | None = None
 
     async def run(self) -> None:
         """Serve until told to stop. Cancelled by the leash."""
@@ -116,6 +115,7 @@ class _Control:
         stop = asyncio.Event()
         seam = _Seam()
         settings, port = self._settings, control_port()
+        tls = self._tls = ApiTls(settings, self._identity, self._data) if settings.api_is_tls else None
         api_socket = _bind(self._before.api if self._before else settings.api)
         manager = Manager(settings, self._identity, state, send=port.send, cache=ConfigCache(self._data))
         port.receive = partial(self._on_notice, manager, Address(*api_socket.getsockname()[:2]))
@@ -130,9 +130,14 @@ class _Control:
             await manager.close()
             raise
         seam.give_to(port)
-        api = _ApiServer(create_api(manager.management, open_metrics=settings.open_metrics))
-        api_task = asyncio.create_task(api.serve(sockets=[api_socket]), name="management API")
-        certificate_task = asyncio.create_task(self._keep_certificate(port), name="certificate")
+        # Where TLS is spoken the certificate says which names are right.
+        hosts = api_names(settings) if tls is None else None
+        app = create_api(manager.management, open_metrics=settings.open_metrics, hosts=hosts)
+        api = ApiServer(app, api_socket, context=tls.context if tls else None)
+        api_task = asyncio.create_task(api.serve(), name="management API")
+        keeping = [asyncio.create_task(self._keep_certificate(port), name="certificate")]
+        if tls is not None:
+            keeping.append(asyncio.create_task(tls.keep(), name="certificate of the API"))
         listening = asyncio.create_task(state.listening.wait())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -155,7 +160,7 @@ class _Control:
         finally:
             # What ends at once must not cancel uvicorn, which would leave its sockets open: hence `wait` throughout.
             api.should_exit = api.force_exit = True
-            tasks: tuple[asyncio.Task[Any], ...] = (certificate_task, listening, stopping)
+            tasks: tuple[asyncio.Task[Any], ...] = (*keeping, listening, stopping)
             for one in tasks:
                 one.cancel()
             over = asyncio.gather(api_task, *tasks, return_exceptions=True)
@@ -227,14 +232,20 @@ class _Control:
         if first:
             _greet(self._settings, self._identity, self._before)
         else:
-            log.info("the control process is back", api=f"http://{api}")
+            log.info("the control process is back", api=f"{self._settings.api_scheme}://{api}")
 
     def _leave_word(self, ready: PlaneReady, api: Address) -> None:
         """Tell commands on this machine where the edge is. Without that they have to be told by flags."""
         public = f"{'https' if self._settings.public_cert else 'http'}://{ready.public}"
         try:
             write_local_access(
-                self._data, self._identity, public=public, tunnel=Address.parse(ready.tunnel), api=api
+                self._data,
+                self._identity,
+                public=public,
+                tunnel=Address.parse(ready.tunnel),
+                api=api,
+                scheme=self._settings.api_scheme,
+                ca=self._tls.authority if self._tls else None,
             )
         except IdentityError as error:
             log.warning("commands on this machine will not find the edge by itself", reason=str(error))
@@ -268,28 +279,6 @@ class _Seam:
             self._waiting.close()
 
 
-class _ApiServer(uvicorn.Server):
-    """Uvicorn as one task of this process: the signals are ours."""
-
-    def __init__(self, app: Any) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=API_STOP_TIMEOUT,
-            )
-        )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
-
 def _bind(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
@@ -300,13 +289,17 @@ def _bind(address: Address) -> socket.socket:
 
 def _greet(settings: EdgeSettings, identity: Identity, addresses: Addresses) -> None:
     """Say where things are, and which agent command to copy."""
+    if not settings.api.is_loopback and not settings.api_is_tls:
+        log.warning(
+            "the management API speaks in the clear: tokens can be read on the way", api=str(addresses.api)
+        )
     scheme = "https" if settings.public_cert else "http"
     log.info(
         "edge is up",
         edge=identity.edge_id,
         public=f"{scheme}://{addresses.public}",
         tunnel=str(addresses.tunnel),
-        api=f"http://{addresses.api}",
+        api=f"{settings.api_scheme}://{addresses.api}",
     )
     if identity.join_token is not None:
         command = agent_command_line(settings.advertised(addresses.tunnel), identity.join_token)

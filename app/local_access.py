@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from pathlib import Path
 
 from backplane.cli.address import Address
 
@@ -18,7 +19,14 @@ LOCAL_ACCESS = "local.json"
 
 
 def write_local_access(
-    data: DataDirectory, identity: Identity, *, public: str, tunnel: Address, api: Address
+    data: DataDirectory,
+    identity: Identity,
+    *,
+    public: str,
+    tunnel: Address,
+    api: Address,
+    scheme: str = "http",
+    ca: Path | None = None,
 ) -> None:
     """Write it anew. Raises IdentityError.
 
@@ -28,9 +36,12 @@ def write_local_access(
         public: the URL of the public side.
         tunnel: where agents dial in.
         api: where the management API answers.
+        scheme: how it is spoken to, http or https.
+        ca: the file with the CA of its certificate; None: one that everybody knows, or none at all.
     """
     content = {
-        "api": f"http://{_dialled(api)}",
+        "api": f"{scheme}://{_dialled(api)}",
+        "ca": _path(ca),
         "public": public,
         "tunnel": str(_dialled(tunnel)),
         "admin_token": _path(identity.admin_token),

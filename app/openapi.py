@@ -60,6 +60,15 @@ def describe(api: FastAPI) -> dict[str, Any]:
     return document
 
 
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter that may be absent, but is never null."""
+    choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(choices) != 1:
+        return schema
+    plain: dict[str, Any] = choices[0]
+    return {key: value for key, value in schema.items() if key != "anyOf"} | plain
+
+
 def _restore(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Put back what FastAPI takes out of examples: members that are null."""
     if "$ref" in schema:
@@ -92,6 +101,8 @@ def _show_page(schema: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 def _complete(operation: dict[str, Any]) -> None:
     """Add what is true of every operation."""
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _without_null(parameter["schema"])
     responses: dict[str, Any] = operation["responses"]
     if "requestBody" in operation:
         said = problems(*BODY_PROBLEMS)

@@ -50,7 +50,7 @@ class Question(BaseModel):
         default="GET", description="As a client would send it.", examples=["GET"]
     )
     scheme: Literal["http", "https"] = Field(default="https", description="How the client came.")
-    host: Annotated[str, AfterValidator(_check_host)] = Field(
+    host: Annotated[str, AfterValidator(_check_host), Field(max_length=512)] = Field(
         description="A host, with a port if a client would name it.", examples=["shop.example.com"]
     )
     path: Annotated[str, Field(pattern=r"^(/[!-~]*|\*)$", max_length=65536)] = Field(

@@ -60,6 +60,12 @@ class Listener:
         self._accept_on(opened)
         return self.addresses[-len(opened)]
 
+    def adopt(self, sock: socket.socket) -> None:
+        """Accept from a socket that listens already. It is closed with the others."""
+        sock.setblocking(False)
+        self._sockets.append(sock)
+        self._accept_on([sock])
+
     def stop(self, *, take_backlog: bool) -> None:
         """Listen no more. The connections in the backlog are taken first, or reset by the kernel."""
         loop = asyncio.get_running_loop()

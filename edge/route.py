@@ -14,7 +14,7 @@ import re
 from ipaddress import AddressValueError, IPv6Address
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from h2s.fields import HOP_BY_HOP
 
@@ -31,6 +31,8 @@ __all__ = [
     "RouteSpec",
     "TargetSpec",
     "ValueMatch",
+    "Whole",
+    "YesNo",
 ]
 
 RouteKey = tuple[str, str, int, tuple[str, ...], tuple["ValueMatch", ...], tuple["ValueMatch", ...]]
@@ -154,6 +156,18 @@ PolicyName = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$", examples=["office-only"]),
 ]
+
+
+def _check_number(value: object) -> object:
+    if isinstance(value, (bool, str)):
+        raise ValueError("it should be a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_check_number)]
+"""A number that is written as one: neither `true` nor "1"."""
+YesNo = Annotated[bool, Strict()]
+"""true or false, and not what may be meant so."""
 MatchedText = Annotated[str, Field(max_length=4096), AfterValidator(_check_printable)]
 
 
@@ -171,7 +185,7 @@ class ValueMatch(Spec):
     prefix: Annotated[MatchedText, Field(min_length=1)] | None = Field(
         default=None, description="The value starts with this."
     )
-    present: bool | None = Field(
+    present: YesNo | None = Field(
         default=None, description="True: it is there, with whatever value. False: it is not there at all."
     )
 
@@ -224,7 +238,7 @@ class TargetSpec(Spec):
         "`service`, `zone` and `agent` are what an instance is; all other keys are its labels.",
         examples=["service=web,release=v2"],
     )
-    weight: int = Field(
+    weight: Whole = Field(
         default=1,
         ge=0,
         le=MAX_WEIGHT,
@@ -279,7 +293,7 @@ class RouteSpec(Spec):
     query: Annotated[tuple[QueryMatch, ...], Field(max_length=32)] = Field(
         default=(), description="All of these conditions on the query."
     )
-    priority: int = Field(
+    priority: Whole = Field(
         default=0,
         ge=-1_000_000,
         le=1_000_000,
@@ -291,7 +305,7 @@ class RouteSpec(Spec):
     policies: Annotated[tuple[PolicyName, ...], Field(max_length=64), AfterValidator(_check_once)] = Field(
         default=(), description="Policies that apply to it, in this order."
     )
-    enabled: bool = Field(default=True, description="False: it is kept, and matches nothing.")
+    enabled: YesNo = Field(default=True, description="False: it is kept, and matches nothing.")
 
     @model_validator(mode="after")
     def _targets_can_serve(self) -> RouteSpec:

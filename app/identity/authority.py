@@ -4,13 +4,15 @@ One P-256 CA, made once and kept for ten years, signs one certificate for each e
 for the fixed name `edge.h2s.internal`, whatever address they dial; EKU serverAuth and a path length of 0 keep an edge's
 certificate from being good for anything else. Edge certificates live 90 days and are renewed within the last 30, at a
 start or while the edge runs; nothing else depends on them, so one that does not fit its CA or its key is simply made
-anew.
+anew. A management API beyond loopback gets one under its own names, with the same life.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -67,11 +69,23 @@ class Authority:
 
     def issue_edge(self, *, now: datetime) -> EdgeCertificate:
         """Make an edge's key and sign its certificate."""
+        return self._issue(EDGE_NAME, [x509.DNSName(EDGE_NAME)], now=now)
+
+    def issue_api(self, names: Sequence[str], *, now: datetime) -> EdgeCertificate:
+        """Make a key for a management API under these names and addresses, and sign its certificate.
+
+        Whoever trusts the CA and asks for one of them gets there. None of them is the name that agents ask for.
+        """
+        return self._issue(names[0][:64], [_alternative(name) for name in names], now=now)
+
+    def _issue(
+        self, subject: str, alternatives: Sequence[x509.GeneralName], *, now: datetime
+    ) -> EdgeCertificate:
         key = new_key()
         issuer_id = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
         certificate = (
             _builder(
-                subject=_name(EDGE_NAME),
+                subject=_name(subject),
                 issuer=self.certificate.subject,
                 key=key.public_key(),
                 now=now,
@@ -80,7 +94,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(sign_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(EDGE_NAME)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False
             )
@@ -109,6 +123,19 @@ class EdgeCertificate:
         except (InvalidSignature, ValueError, TypeError):
             return False
         return not is_due(self.certificate, now=now)
+
+
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """Return the names and addresses that a certificate is for."""
+    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def is_due(certificate: x509.Certificate, *, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """The identity of an edge on disk: made at the first start, found again at every later one.
 
     identity directory   ca.key  ca.crt  tokens.json  join-token  admin-token      may be shared by edges of a fleet
-    data directory       edge.json  edge.key  edge.crt  lock                       this edge's alone
+    data directory       edge.json  edge.key  edge.crt  api.key  api.crt  lock     this edge's alone
 
 Files are made one by one under a lock, each in one step, in an order in which whatever is missing can be made from
 what is there. So a crash while creating heals at the next start, while a file that is there but cannot be read is an
@@ -12,7 +12,7 @@ error: somebody has to know about it. The two token files are for people and may
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from .authority import (
     is_due,
     key_from_pem,
     key_to_pem,
+    names_of,
     new_key,
 )
 from .directory import DataDirectory, PrivateDirectory
@@ -40,7 +41,9 @@ from .records import ADMIN_TOKEN, AdminRecord, EdgeRecord, TokenRecord, Tokens, 
 
 __all__ = ["Identity"]
 
-REPLACEABLE = frozenset({"edge.json", "edge.key", "edge.crt", "join-token", "admin-token"})
+REPLACEABLE = frozenset(
+    {"edge.json", "edge.key", "edge.crt", "api.key", "api.crt", "join-token", "admin-token"}
+)
 """Files that no agent depends on."""
 
 T = TypeVar("T")
@@ -82,6 +85,32 @@ class Identity:
             tokens = _load(self.shared, "tokens.json", _parser(Tokens))
             if tokens is not None and tokens.has_any(token_ids):
                 _write_record(self.shared, "tokens.json", tokens.without(token_ids))
+
+    def api_certificate(
+        self,
+        data: DataDirectory,
+        identity_path: Path | None,
+        names: Sequence[str],
+        *,
+        now: datetime | None = None,
+    ) -> tuple[Path, Path, bool]:
+        """Have a certificate for the management API under these names, made anew if there is no good one.
+
+        Returns the files with the certificate and its key, and whether they are new. Raises IdentityError.
+        """
+        moment = datetime.now(UTC) if now is None else now
+        authority = _authority_there(data, identity_path, moment)
+        key = _load(data, "api.key", key_from_pem)
+        certificate = _load(data, "api.crt", certificate_from_pem)
+        is_good = (
+            key is not None
+            and certificate is not None
+            and EdgeCertificate(certificate, key).is_good(authority, now=moment)
+            and sorted(names_of(certificate)) == sorted(names)
+        )
+        if not is_good:
+            _write_certificate(data, "api", authority.issue_api(names, now=moment))
+        return data.file("api.crt"), data.file("api.key"), not is_good
 
     @classmethod
     def load_or_create(
@@ -129,10 +158,7 @@ class Identity:
         certificate = _load(data, "edge.crt", certificate_from_pem)
         if certificate is not None and not is_due(certificate, now=moment):
             return None
-        shared = data if identity_path is None else PrivateDirectory.open(identity_path)
-        authority = _existing_authority(shared, moment)
-        if authority is None:
-            raise IdentityError(f"{shared.file('ca.crt')} is missing")
+        authority = _authority_there(data, identity_path, moment)
         return _edge_certificate(data, authority, moment).not_valid_after_utc
 
 
@@ -147,6 +173,15 @@ def _authority(shared: PrivateDirectory, now: datetime) -> tuple[Authority, bool
     authority = Authority.from_key(key, now=now)
     shared.write("ca.crt", certificate_to_pem(authority.certificate), secret=False)
     return authority, True
+
+
+def _authority_there(data: DataDirectory, identity_path: Path | None, now: datetime) -> Authority:
+    """Return the authority of an edge that runs."""
+    shared = data if identity_path is None else PrivateDirectory.open(identity_path)
+    authority = _existing_authority(shared, now)
+    if authority is None:
+        raise IdentityError(f"{shared.file('ca.crt')} is missing")
+    return authority
 
 
 def _existing_authority(shared: PrivateDirectory, now: datetime) -> Authority | None:
@@ -194,9 +229,13 @@ def _edge_certificate(data: DataDirectory, authority: Authority, now: datetime) 
     ):
         return certificate
     issued = authority.issue_edge(now=now)
-    data.write("edge.key", key_to_pem(issued.key), secret=True)
-    data.write("edge.crt", certificate_to_pem(issued.certificate), secret=False)
+    _write_certificate(data, "edge", issued)
     return issued.certificate
+
+
+def _write_certificate(data: DataDirectory, name: str, issued: EdgeCertificate) -> None:
+    data.write(f"{name}.key", key_to_pem(issued.key), secret=True)
+    data.write(f"{name}.crt", certificate_to_pem(issued.certificate), secret=False)
 
 
 def _edge_record(data: DataDirectory) -> EdgeRecord:

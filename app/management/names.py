@@ -1,12 +1,22 @@
-"""Names in paths."""
+"""Names in paths: `{name:name}` in a route, and `NameInPath` or `Identifier` as its type."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import Path
+from starlette.convertors import StringConvertor, register_url_convertor
 
 __all__ = ["Identifier", "NameInPath"]
+
+
+class _NameConvertor(StringConvertor):
+    """Takes a segment up to a colon, behind which a verb stands: `/v1/instances/web.a:drain` has no instance."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("name", _NameConvertor())
 
 NameInPath = Annotated[
     str,

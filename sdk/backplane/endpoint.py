@@ -87,7 +87,7 @@ class Endpoint:
     def local(cls, data_dir: Path, *, url: str | None = None) -> Endpoint:
         """Return the API of an edge on this machine, by its data directory. Raises TokenUnusable."""
         access = LocalAccess.read(data_dir)
-        return cls(url=url or access.api, token=read_token(access.admin_token))
+        return cls(url=url or access.api, token=read_token(access.admin_token), ca_file=access.ca)
 
 
 def request(client: Any, call: Call[Any], *, silence: float | None = None) -> httpx.Request:

@@ -22,6 +22,8 @@ class LocalAccess(BaseModel):
     api: str = LOCAL_URL
     tunnel: str = "127.0.0.1:7443"
     public: str = "http://127.0.0.1:8080"
+    ca: Path | None = None
+    """The CA of the API's certificate, if it is the edge's own."""
     admin_token: Path
     join_token: Path
 

@@ -263,7 +263,7 @@ def test_one_whose_api_dies_ends(
         if error is not None:
             raise error
 
-    monkeypatch.setattr(control._ApiServer, "serve", serve)
+    monkeypatch.setattr(control.ApiServer, "serve", serve)
 
     async def scene(one: Scene) -> None:
         await one.up()

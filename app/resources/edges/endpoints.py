@@ -29,7 +29,7 @@ async def list_edges(work: WorkOf, _: Viewer, paging: PagingQuery) -> EdgePage:
     return EdgePage(items=shown, next_cursor=cursor)
 
 
-@router.get("/{edge_id}", summary="Get an edge", responses=problems(404, kind="edge"))
+@router.get("/{edge_id:name}", summary="Get an edge", responses=problems(404, kind="edge"))
 async def get_edge(work: WorkOf, _: Viewer, edge_id: Identifier) -> Edge:
     """Answer with the edge that is asked, if it has this name."""
     found = _shown(work.management)

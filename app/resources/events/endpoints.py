@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from pydantic import AwareDatetime
 from starlette.responses import Response, StreamingResponse
 
 from app.management.access import Viewer
 from app.management.answers import problems
 from app.management.context import WorkOf
+from app.management.moment import Moment
 from app.management.pages import PagingQuery, cursor_of
 
 from .schemas import EventPage
@@ -23,7 +23,21 @@ router = APIRouter(prefix="/v1/events", tags=["events"])
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events, without end.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "description": "One event; `data` is JSON.",
+                    "properties": {
+                        "event": {"type": "string", "description": "What it is."},
+                        "id": {"type": "string", "description": "The number of a change, for Last-Event-ID."},
+                        "data": {"type": "string", "description": "What happened, as JSON."},
+                    },
+                    "required": ["event", "data"],
+                },
+                "example": 'id: 12\nevent: audit\ndata: {"id": 12, "kind": "route", "name": "shop"}\n\n',
+            }
+        },
     }
 }
 Word = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Only those with this.")]
@@ -38,8 +52,8 @@ async def list_events(
     name: Word = None,
     action: Word = None,
     actor: Word = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only those at this time or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only those before this time.")] = None,
+    since: Annotated[Moment | None, Query(description="Only those at this time or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Only those before this time.")] = None,
 ) -> EventPage:
     """Answer with what was changed, the newest first."""
     equal = {"kind": kind, "name": name, "action": action, "actor": actor}

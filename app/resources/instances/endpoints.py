@@ -95,7 +95,7 @@ async def count_instances(
 
 
 @router.get(
-    "/v1/instances/{instance_id}", summary="Get an instance", responses=problems(404, kind="instance")
+    "/v1/instances/{instance_id:name}", summary="Get an instance", responses=problems(404, kind="instance")
 )
 async def get_instance(work: WorkOf, _: Viewer, instance_id: InstanceId) -> Instance:
     """Answer with an instance that is connected to this edge."""
@@ -105,7 +105,7 @@ async def get_instance(work: WorkOf, _: Viewer, instance_id: InstanceId) -> Inst
 
 
 @router.post(
-    "/v1/instances/{instance_id}:drain",
+    "/v1/instances/{instance_id:name}:drain",
     summary="Drain an instance",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 409, kind="instance", conflict=_TOO_MANY),
@@ -119,7 +119,7 @@ async def drain_instance(work: WorkOf, _: Editor, instance_id: InstanceId) -> No
 
 
 @router.post(
-    "/v1/instances/{instance_id}:resume",
+    "/v1/instances/{instance_id:name}:resume",
     summary="Resume an instance",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, kind="instance"),
@@ -130,7 +130,7 @@ async def resume_instance(work: WorkOf, _: Editor, instance_id: InstanceId) -> N
 
 
 @router.post(
-    "/v1/instances/{instance_id}:disconnect",
+    "/v1/instances/{instance_id:name}:disconnect",
     summary="Disconnect an instance",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, kind="instance"),

@@ -51,7 +51,7 @@ async def create_policy(work: WorkOf, _: Editor, body: PolicyInput, response: Re
     return service.view(row)
 
 
-@router.get("/{name}", summary="Get a policy", responses=ok() | problems(404, kind="policy"))
+@router.get("/{name:name}", summary="Get a policy", responses=ok() | problems(404, kind="policy"))
 async def get_policy(work: WorkOf, _: Viewer, name: NameInPath, response: Response) -> Policy:
     """Answer with a policy and its ETag."""
     service = PolicyService(work)
@@ -61,7 +61,7 @@ async def get_policy(work: WorkOf, _: Viewer, name: NameInPath, response: Respon
 
 
 @router.put(
-    "/{name}",
+    "/{name:name}",
     summary="Create or replace a policy",
     responses=ok() | created(Policy) | problems(412, 413, kind="policy"),
 )
@@ -88,7 +88,9 @@ async def replace_policy(
 
 
 @router.patch(
-    "/{name}", summary="Change parts of a policy", responses=ok() | problems(404, 412, 413, kind="policy")
+    "/{name:name}",
+    summary="Change parts of a policy",
+    responses=ok() | problems(404, 412, 413, kind="policy"),
 )
 async def patch_policy(
     work: WorkOf, _: Editor, name: NameInPath, body: PolicyPatch, response: Response, if_match: IfMatch = None
@@ -101,7 +103,7 @@ async def patch_policy(
 
 
 @router.delete(
-    "/{name}",
+    "/{name:name}",
     summary="Delete a policy",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 409, 412, kind="policy", conflict=_IN_USE),

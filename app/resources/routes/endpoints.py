@@ -77,7 +77,7 @@ async def create_route(work: WorkOf, _: Editor, body: RouteInput, response: Resp
     return service.view(row, warn=True)
 
 
-@router.get("/{name}", summary="Get a route", responses=ok() | problems(404, kind="route"))
+@router.get("/{name:name}", summary="Get a route", responses=ok() | problems(404, kind="route"))
 async def get_route(work: WorkOf, _: Viewer, name: NameInPath, response: Response) -> Route:
     """Answer with a route and its ETag."""
     service = RouteService(work)
@@ -87,7 +87,7 @@ async def get_route(work: WorkOf, _: Viewer, name: NameInPath, response: Respons
 
 
 @router.put(
-    "/{name}",
+    "/{name:name}",
     summary="Create or replace a route",
     responses=ok() | created(Route) | problems(412, 413, kind="route"),
 )
@@ -114,7 +114,7 @@ async def replace_route(
 
 
 @router.patch(
-    "/{name}", summary="Change parts of a route", responses=ok() | problems(404, 412, 413, kind="route")
+    "/{name:name}", summary="Change parts of a route", responses=ok() | problems(404, 412, 413, kind="route")
 )
 async def patch_route(
     work: WorkOf, _: Editor, name: NameInPath, body: RoutePatch, response: Response, if_match: IfMatch = None
@@ -127,7 +127,7 @@ async def patch_route(
 
 
 @router.patch(
-    "/{name}/weights", summary="Shift traffic", responses=ok() | problems(404, 412, 413, kind="route")
+    "/{name:name}/weights", summary="Shift traffic", responses=ok() | problems(404, 412, 413, kind="route")
 )
 async def set_weights(
     work: WorkOf, _: Editor, name: NameInPath, body: Weights, response: Response, if_match: IfMatch = None
@@ -140,7 +140,7 @@ async def set_weights(
 
 
 @router.delete(
-    "/{name}",
+    "/{name:name}",
     summary="Delete a route",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 412, kind="route"),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.management.pages import Page
 from app.management.warning import ApiWarning
-from edge.route import MAX_WEIGHT, RouteName, RouteSpec
+from edge.route import MAX_WEIGHT, RouteName, RouteSpec, Whole, YesNo
 
 __all__ = ["Route", "RouteInput", "RoutePage", "RoutePatch", "RouteReplacement", "Weights"]
 
@@ -100,16 +100,16 @@ class RoutePatch(BaseModel):
     methods: list[str] | None = Field(default=None, description="All of them anew.", examples=[["GET"]])
     headers: list[dict[str, Any]] | None = Field(default=None, description="All of them anew.")
     query: list[dict[str, Any]] | None = Field(default=None, description="All of them anew.")
-    priority: int | None = Field(default=None, description="The higher one first.", examples=[10])
+    priority: Whole | None = Field(default=None, description="The higher one first.", examples=[10])
     targets: list[dict[str, Any]] | None = Field(default=None, description="All of them anew.")
     policies: list[str] | None = Field(
         default=None, description="All of them anew.", examples=[["office-only"]]
     )
-    enabled: bool | None = Field(default=None, description="Whether it matches anything.", examples=[False])
+    enabled: YesNo | None = Field(default=None, description="Whether it matches anything.", examples=[False])
 
 
 Weights = Annotated[
-    dict[str, Annotated[int, Field(ge=0, le=MAX_WEIGHT)]],
+    dict[str, Annotated[Whole, Field(ge=0, le=MAX_WEIGHT)]],
     Field(
         min_length=1,
         max_length=64,

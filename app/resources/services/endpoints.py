@@ -35,7 +35,7 @@ async def list_services(
     return ServicePage(items=items, next_cursor=cursor)
 
 
-@router.get("/{name}", summary="Get a service", responses=problems(404, kind="service"))
+@router.get("/{name:name}", summary="Get a service", responses=problems(404, kind="service"))
 async def get_service(
     work: WorkOf,
     _: Viewer,

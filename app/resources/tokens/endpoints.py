@@ -76,7 +76,7 @@ async def create_token(
     return CreatedToken(token=view(row), secret=secret)
 
 
-@router.get("/{token_id}", summary="Get a token", responses=ok() | problems(404, kind="token"))
+@router.get("/{token_id:name}", summary="Get a token", responses=ok() | problems(404, kind="token"))
 async def get_token(work: WorkOf, _: Admin, token_id: Identifier, response: Response) -> Token:
     """Answer with a token, without its secret; also with one that is revoked."""
     row = await TokenService(work).get(token_id)
@@ -85,7 +85,7 @@ async def get_token(work: WorkOf, _: Admin, token_id: Identifier, response: Resp
 
 
 @router.patch(
-    "/{token_id}",
+    "/{token_id:name}",
     summary="Change a token",
     responses=ok() | problems(404, 409, 412, 413, kind="token", conflict=_REVOKED),
 )
@@ -104,7 +104,7 @@ async def patch_token(
 
 
 @router.delete(
-    "/{token_id}",
+    "/{token_id:name}",
     summary="Revoke a token",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 409, 412, kind="token", conflict=_LAST),

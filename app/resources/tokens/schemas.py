@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.management.credentials import Role
+from app.management.moment import Moment
 from app.management.pages import Page
+from edge.route import YesNo
 from edge.selector import RESERVED_KEYS
 from h2s.messages import LabelKey, LabelValue, Name
 
@@ -57,7 +59,7 @@ Description = Annotated[
     str, Field(max_length=1024, pattern=r"^[^\x00]*$", description="For people.", examples=["The web team"])
 ]
 Expiry = Annotated[
-    AwareDatetime | None,
+    Moment | None,
     AfterValidator(_check_future),
     Field(description="When it ends, with a zone; null: never.", examples=["2099-01-01T00:00:00Z"]),
 ]
@@ -91,7 +93,7 @@ class JoinTokenInput(BaseModel):
     description: Description = ""
     services: Services = Field(default=["*"])
     labels: Labels = Field(default={})
-    publish: bool = Field(
+    publish: YesNo = Field(
         default=False, description="Whether its services are served as `<service>.<domain>` without a route."
     )
     expires: Expiry = None

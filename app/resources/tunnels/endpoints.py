@@ -40,7 +40,7 @@ async def list_tunnels(
     return TunnelPage(items=await _shown(work.management, tunnels), next_cursor=cursor)
 
 
-@router.get("/{tunnel_id}", summary="Get a tunnel", responses=problems(404, kind="tunnel"))
+@router.get("/{tunnel_id:name}", summary="Get a tunnel", responses=problems(404, kind="tunnel"))
 async def get_tunnel(work: WorkOf, _: Viewer, tunnel_id: Identifier) -> Tunnel:
     """Answer with a tunnel."""
     tunnels = [one for one in work.management.state.standing if one.tunnel_id == tunnel_id]

@@ -72,7 +72,7 @@ def find_endpoint(place: Place) -> Endpoint:
     def of_directory(data_dir: Path, url: str | None = None) -> Endpoint:
         access = LocalAccess.read(data_dir)
         token = read_token(given.token_file or access.admin_token)
-        return Endpoint(url=url or access.api, token=token, ca_file=given.ca_file)
+        return Endpoint(url=url or access.api, token=token, ca_file=given.ca_file or access.ca)
 
     try:
         if given.context is not None:
