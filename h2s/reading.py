@@ -39,4 +39,4 @@ class PieceProtocol:
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take the bytes out."""
-        self.data_received(bytes(_local.buffer[:nbytes]))
+        self.data_received(bytes(self.get_buffer(nbytes)[:nbytes]))

@@ -19,6 +19,8 @@ import struct
 import termios
 from typing import cast
 
+from h2s.reading import PieceProtocol
+
 from .context import Context
 from .deadline import Deadline
 
@@ -30,7 +32,7 @@ _INT = struct.Struct("i")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Wire:
+class Wire(PieceProtocol):
     """Bytes out, and a stop to bytes in. `on_deadline` of the heir is called when its deadline has come."""
 
     def __init__(self, context: Context) -> None:
