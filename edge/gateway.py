@@ -87,6 +87,11 @@ class EdgeGateway:
         self._id_prefix = os.urandom(6).hex()
         self._id = 0
 
+    @property
+    def has_room(self) -> bool:
+        """Whether windows may grow: less than half of the budget is held."""
+        return self.budget.has_room
+
     def begin(self, request: Request, downstream: Downstream) -> Exchange:
         """Start an exchange; the answer may come before this returns."""
         self.in_flight += 1

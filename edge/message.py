@@ -131,6 +131,10 @@ class Gateway(Protocol):
     draining: bool
     """The edge is stopping: answer with `Connection: close`, and let idle connections go."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether windows may grow: memory is not short."""
+
     def begin(self, request: Request, downstream: Downstream) -> Inbound:
         """Start an exchange. The answer may come before this returns."""
 

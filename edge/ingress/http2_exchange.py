@@ -17,6 +17,7 @@ from edge.message import Inbound
 from edge.problem import Refusal, problem
 from h2s.engine.session import Fields
 from h2s.errors import ErrorCode
+from h2s.window import WindowGrowth
 
 from . import response, rules
 from .http2_head import understand_trailers
@@ -43,6 +44,7 @@ class Http2Exchange:
 
     __slots__ = (
         "_bodyless",
+        "_growth",
         "_head_sent",
         "_left",
         "_looked_for",
@@ -77,6 +79,7 @@ class Http2Exchange:
         self._left: int | None = None
         self._paused = False
         self._owed = 0
+        self._growth: WindowGrowth | None = None
         self._over = False
         self._tunnel = False
         self.head_only = False
@@ -154,6 +157,7 @@ class Http2Exchange:
     def pause_request(self) -> None:
         """Give no more of the stream's window back."""
         self._paused = True
+        self._window_growth().stalled()
         self._looked_for = None
 
     def resume_request(self) -> None:
@@ -179,7 +183,7 @@ class Http2Exchange:
         elif self._paused:
             self._owed += flow
         elif flow:
-            self._owner.connection.credit(self._stream_id, flow)
+            self._credit(flow)
         self.inbound.on_request_data(data, end_stream=end_stream)
 
     def on_trailers(self, fields: Fields) -> None:
@@ -237,6 +241,23 @@ class Http2Exchange:
         else:
             self._looked_for = waits
             self._moved = 0
+
+    # -- the request's window -------------------------------------------------------------------------------------
+
+    def _credit(self, flow: int) -> None:
+        """Give the window back for what goes on at once, and widen it for a body that does so all the time."""
+        owner = self._owner
+        connection = owner.connection
+        connection.credit(self._stream_id, flow)
+        wider = self._window_growth().passed(flow)
+        if wider and owner.context.gateway.has_room:
+            connection.session.widen(self._stream_id, wider)
+
+    def _window_growth(self) -> WindowGrowth:
+        growth = self._growth
+        if growth is None:
+            growth = self._growth = WindowGrowth(self._owner.connection.session.limits.stream_window)
+        return growth
 
     # -- endings --------------------------------------------------------------------------------------------------
 

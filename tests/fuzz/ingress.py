@@ -111,6 +111,7 @@ class Gateway:
 
     def __init__(self, behaviour: str) -> None:
         self.draining = False
+        self.has_room = True
         self.behaviour = behaviour
         self.exchanges: list[Exchange] = []
 

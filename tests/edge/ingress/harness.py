@@ -84,6 +84,7 @@ class FakeGateway:
         on_drained: Script = nothing,
     ) -> None:
         self.draining = False
+        self.has_room = True
         self.exchanges: list[Exchange] = []
         self.refusals: list[tuple[bytes, bytes, int, str]] = []
         self.on_begin = on_begin

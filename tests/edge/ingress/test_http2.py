@@ -321,6 +321,34 @@ def test_paused_request_stops_at_the_stream_window(contexts: Contexts) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("has_room", [True, False])
+def test_the_window_of_a_body_that_goes_on_at_once_grows_while_memory_has_room(
+    contexts: Contexts, has_room: bool
+) -> None:
+    window = Limits().stream_window
+    gateway = FakeGateway()
+    gateway.has_room = has_room
+
+    async def run() -> None:
+        async with talk(gateway, *contexts) as (served, peer):
+            answer = peer.ask(method=b"POST", end_stream=False)
+            peer.connection.send_data(answer.stream_id, b"x" * (2 * window), end_stream=False)
+            await eventually(lambda: served.gateway.exchanges != [] and len(served.last.body) == 2 * window)
+            served.last.downstream.pause_request()
+            peer.connection.send_data(answer.stream_id, b"x" * (8 * window), end_stream=True)
+            session = peer.connection.session
+            await eventually(
+                lambda: 0 < session.queued(answer.stream_id) == 10 * window - len(served.last.body)
+            )
+            open_at_the_pause = len(served.last.body) - 2 * window
+            assert (open_at_the_pause > window) is has_room
+            served.last.downstream.resume_request()
+            await eventually(lambda: answer.ended)
+            assert len(served.last.body) == 10 * window
+
+    asyncio.run(run())
+
+
 def test_gateway_waits_for_a_client_that_does_not_read(contexts: Contexts) -> None:
     async def run() -> None:
         async with talk(FakeGateway(on_end=nothing), *contexts) as (served, peer):
