@@ -25,6 +25,7 @@ from .engine.session import (
     Goaway,
     Head,
     Informational,
+    Octets,
     PingAck,
     Reset,
     Session,
@@ -117,7 +118,11 @@ class Connection(PieceProtocol):
             self._arm()
         self.flush_soon()
 
-    def data_received(self, data: bytes) -> None:
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes where they lie: no event refers to them."""
+        self.data_received(self.get_buffer(nbytes)[:nbytes])
+
+    def data_received(self, data: Octets) -> None:
         """Feed the session and hand each event on."""
         self._last_heard = self._loop.time()
         if self._closing:
@@ -191,7 +196,12 @@ class Connection(PieceProtocol):
         session = self.session
         session.send_data(stream_id, data, end_stream=end_stream)
         self.flush_soon()
-        return session.queued(stream_id) <= session.limits.queue_high
+        high = session.limits.queue_high
+        if session.queued(stream_id) <= high:
+            return True
+        # More than waits for the end of the turn: what the transport takes at once is no reason to pause the source.
+        self._write()
+        return session.queued(stream_id) <= high
 
     def send_trailers(self, stream_id: int, fields: Fields) -> None:
         """Queue the trailer section; it ends this side."""
@@ -303,21 +313,27 @@ class Connection(PieceProtocol):
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        transport = self.transport
-        if transport is None or self._closing or self.closed:
+        if self.transport is None or self._closing or self.closed:
             return
         try:
-            self._write_due(transport)
+            self._write_due()
         except Exception as error:
             self._on_bug(error, None)
 
-    def _write_due(self, transport: asyncio.Transport) -> None:
-        session = self.session
+    def _write(self) -> None:
+        """Write what there is, as far as the transport takes it."""
+        transport = self.transport
+        if transport is None or self._closing or self.closed:
+            return
         while self._writable:
-            data = session.pull(WRITE_SIZE)
+            data = self.session.pull(WRITE_SIZE)
             if not data:
                 break
             transport.write(data)
+
+    def _write_due(self) -> None:
+        session = self.session
+        self._write()
         if self._ending and self._writable:
             self._reset_sent()
         for stream_id in session.drained():

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from h2s.engine import Limits
 from h2s.errors import ConnectionLost, ErrorCode, NoFreeStream, RemoteProtocolError
 from h2s.liveness import Liveness, LivenessTimes
 from h2s.wire import frame_header
@@ -73,7 +74,7 @@ async def test_no_frame_is_made_while_the_transport_is_full() -> None:
 async def test_a_source_is_paused_above_the_mark_and_resumed_below_it() -> None:
     pair = await Pair().start()
     stream_id, ours, theirs = await exchange(pair)
-    assert not pair.client.send_data(stream_id, b"x" * (500 * 1024), end_stream=False)
+    assert not pair.client.send_data(stream_id, b"x" * (560 * 1024), end_stream=False)
     await settle()
     assert "drained" not in ours.names
     for _, data, flow, _ in list(theirs.events):
@@ -81,6 +82,42 @@ async def test_a_source_is_paused_above_the_mark_and_resumed_below_it() -> None:
         assert data
     await settle()
     assert ours.names.count("drained") == 1
+
+
+@in_loop
+async def test_what_the_transport_takes_at_once_pauses_no_source() -> None:
+    pair = await Pair().start()
+    stream_id, _, theirs = await exchange(pair)
+    assert pair.client.send_data(stream_id, b"x" * (500 * 1024), end_stream=False)
+    assert len(pair.client_transport.written) > Limits().stream_window
+    await settle()
+    assert sum(len(event[1]) for event in theirs.events) == Limits().stream_window
+
+
+@in_loop
+async def test_a_transport_that_is_full_pauses_the_source() -> None:
+    pair = await Pair().start()
+    stream_id, _, _ = await exchange(pair)
+    pair.client.pause_writing()
+    written = len(pair.client_transport.written)
+    assert not pair.client.send_data(stream_id, b"x" * (500 * 1024), end_stream=False)
+    assert len(pair.client_transport.written) == written
+
+
+@in_loop
+async def test_a_buffer_may_be_used_again_once_it_was_read() -> None:
+    pair = await Pair().start()
+    stream_id, _, theirs = await exchange(pair)
+    pair.client_transport.other = None
+    before = len(pair.client_transport.written)
+    pair.client.send_data(stream_id, b"first", end_stream=False)
+    await settle()
+    sent = pair.client_transport.written[before:]
+    buffer = pair.server.get_buffer(len(sent))
+    buffer[: len(sent)] = sent
+    pair.server.buffer_updated(len(sent))
+    buffer[: len(sent)] = bytes(len(sent))
+    assert theirs.events == [("data", b"first", 5, False)]
 
 
 @in_loop
