@@ -17,7 +17,8 @@ How it ends, once and for all in `_finish`:
   it (RFC 9113 §8.1) and the connection is closed, for what it has seen of the request is no whole request.
 * The upstream failed. Before the head that is an answer, 502 or 504, with the reason; later it is a reset, so that a
   short body never looks complete. If the connection had lain idle and the upstream closed it without a byte, the
-  request is sent again, once, on a new connection, when it has no body and is idempotent (RFC 9110 §9.2.2).
+  request is sent again, once, on a new connection, when it has no body and is idempotent (RFC 9110 §9.2.2). If no
+  connection came about, the request goes to another upstream of the service that is healthy.
 * The edge reset the stream, or the tunnel is gone: the upstream connection is aborted at once.
 
 After a 101 the same two paths carry raw bytes, and each direction ends by itself: END_STREAM is a FIN, and the reverse.
@@ -35,7 +36,7 @@ from h2s.errors import ErrorCode
 from h2s.window import WindowGrowth
 
 from .upstream import Channel, MalformedRequest, Pool, Service, UpstreamError
-from .upstream.errors import GATEWAY_ERRORS, UpstreamClosed, error_head
+from .upstream.errors import GATEWAY_ERRORS, UNREACHABLE, UpstreamClosed, error_head
 from .upstream.request import Framing, RequestHead, encode_request
 from .upstream.response import Body, Event, Head, ResponseReader, Trailers
 
@@ -65,7 +66,9 @@ class Forward:
         "_request_ended",
         "_response_ended",
         "_retried",
+        "_service",
         "_stream_id",
+        "_tried",
     )
 
     def __init__(
@@ -73,15 +76,17 @@ class Forward:
         connection: Connection,
         stream_id: int,
         *,
-        pool: Pool,
-        budget: Budget,
+        service: Service,
         end_stream: bool,
         on_done: Callable[[Forward], None],
     ) -> None:
         self._connection = connection
         self._stream_id = stream_id
-        self._pool = pool
-        self._budget = budget
+        self._service = service
+        self._pool: Pool = service.pick()
+        self._tried: list[Pool] = []
+        """Upstreams that could not be reached."""
+        self._budget: Budget = service.budget
         self._on_done = on_done
         self._channel: Channel | None = None
         self._head: RequestHead | None = None
@@ -120,8 +125,7 @@ class Forward:
         forward = cls(
             connection,
             stream_id,
-            pool=service.pick(),
-            budget=service.budget,
+            service=service,
             end_stream=end_stream,
             on_done=on_done,
         )
@@ -203,8 +207,21 @@ class Forward:
             self._retried = True
             self._head_written = False
             self._pool.acquire(self, fresh=True)
-        else:
+        elif not (channel is None and isinstance(error, UNREACHABLE) and self._go_elsewhere(error)):
             self._fail(error)
+
+    def _go_elsewhere(self, error: UpstreamError) -> bool:
+        """Try another upstream of the service, for nothing was sent to this one; False if there is none."""
+        self._tried.append(self._pool)
+        other = self._service.another(self._tried)
+        if other is None:
+            return False
+        self._pool.failed(error)
+        self._pool.in_flight -= 1
+        self._pool = other
+        other.in_flight += 1
+        other.acquire(self)
+        return True
 
     # -- h2s.budget.Holder -----------------------------------------------------------------------------------------
 

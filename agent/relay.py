@@ -28,7 +28,14 @@ from h2s.errors import ErrorCode
 from h2s.window import WindowGrowth
 
 from .upstream import Line, Pool, Service, Trunk, UpstreamError
-from .upstream.errors import GATEWAY_ERRORS, UpstreamClosed, UpstreamInvalid, UpstreamTimeout, error_head
+from .upstream.errors import (
+    GATEWAY_ERRORS,
+    UNREACHABLE,
+    UpstreamClosed,
+    UpstreamInvalid,
+    UpstreamTimeout,
+    error_head,
+)
 from .upstream.heads import request_for_upstream, response_for_edge, trailers_onward
 from .upstream.request import IDEMPOTENT
 
@@ -60,7 +67,9 @@ class Relay:
         "_request_ended",
         "_response_ended",
         "_retried",
+        "_service",
         "_stream_id",
+        "_tried",
         "_trunk",
         "_upgrade",
         "_upstream_id",
@@ -73,17 +82,19 @@ class Relay:
         *,
         head: Fields,
         pool: Pool,
-        trunk: Trunk,
-        budget: Budget,
+        service: Service,
         end_stream: bool,
         on_done: Callable[[Relay], None],
     ) -> None:
         self._connection = connection
         self._stream_id = stream_id
         self._head = head
+        self._service = service
         self._pool = pool
-        self._trunk = trunk
-        self._budget = budget
+        self._trunk = _trunk_of(pool)
+        self._tried: list[Pool] = []
+        """Upstreams that could not be reached."""
+        self._budget: Budget = service.budget
         self._on_done = on_done
         self._line: Line | None = None
         self._upstream_id = 0
@@ -120,20 +131,17 @@ class Relay:
         the end of the response may then still be queued in the connection.
         """
         pool = service.pick()
-        trunk = pool.trunk
-        assert trunk is not None
         relay = cls(
             connection,
             stream_id,
             head=request_for_upstream(fields, pool.upstream.authority),
             pool=pool,
-            trunk=trunk,
-            budget=service.budget,
+            service=service,
             end_stream=end_stream,
             on_done=on_done,
         )
         pool.in_flight += 1
-        trunk.acquire(relay)
+        relay._trunk.acquire(relay)
         return relay
 
     # -- Stream: what the edge sends -------------------------------------------------------------------------------
@@ -198,8 +206,8 @@ class Relay:
             self._trunk.awaiting_head.add(self)
 
     def on_upstream_error(self, error: UpstreamError) -> None:
-        """No stream came about."""
-        if not self._over:
+        """No stream came about: try another upstream of the service, if this one cannot be reached."""
+        if not self._over and not (isinstance(error, UNREACHABLE) and self._go_elsewhere(error)):
             self._fail(error)
 
     def expire(self) -> None:
@@ -207,6 +215,18 @@ class Relay:
         if not self._over:
             self._abandon_upstream()
             self._fail(UpstreamTimeout("the upstream sent no response head in time"))
+
+    def _go_elsewhere(self, error: UpstreamError) -> bool:
+        self._tried.append(self._pool)
+        other = self._service.another(self._tried)
+        if other is None:
+            return False
+        self._pool.failed(error)
+        self._pool.in_flight -= 1
+        self._pool, self._trunk = other, _trunk_of(other)
+        other.in_flight += 1
+        self._trunk.acquire(self)
+        return True
 
     # -- h2s.budget.Holder -----------------------------------------------------------------------------------------
 
@@ -472,6 +492,11 @@ class _Answer:
         """Tell the relay."""
         if self._relay is not None:
             self._relay.answer_drained()
+
+
+def _trunk_of(pool: Pool) -> Trunk:
+    assert pool.trunk is not None
+    return pool.trunk
 
 
 def _name(code: int) -> str:

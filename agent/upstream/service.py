@@ -61,6 +61,11 @@ class Service:
         self._turn += 1
         return equals[self._turn % len(equals)]
 
+    def another(self, tried: Sequence[Pool]) -> Pool | None:
+        """Choose a healthy upstream besides those that were tried, or None if there is none."""
+        others = [pool for pool in self.pools if pool.healthy and pool not in tried]
+        return min(others, key=lambda pool: pool.in_flight) if others else None
+
     async def close(self) -> None:
         """Close every connection; exchanges that still run fail."""
         await asyncio.gather(*(pool.close() for pool in self.pools))

@@ -190,3 +190,33 @@ def test_request_that_is_left_unanswered_counts() -> None:
         await reader.readuntil(b"\r\n\r\n")
 
     against(hang_up, test)
+
+
+def test_upstream_that_cannot_be_reached_leaves_the_request_to_another_that_is_healthy() -> None:
+    async def test(service: Service, server: Server) -> None:
+        [good] = service.pools
+        async with Server(answering()) as gone:
+            url = gone.url
+        several = Service("web", [Upstream(url), good.upstream, Upstream(url)])
+        down, second, other = several.pools
+        second.in_flight, other.in_flight = 1, 2
+        counts: list[object] = []
+        down.on_failure = counts.append
+        recorder, forward = start(several, fields(b"POST"), end_stream=False)
+        forward.on_data(b"hello", 5, True)
+        await recorder.over()
+        assert (recorder.status, bytes(recorder.body)) == (b"200", b"hello")
+        assert [type(error) for error in counts] == [UpstreamRefused]
+        assert [pool.in_flight for pool in several.pools] == [0, 1, 2]
+        second.healthy = False
+        failed, _ = start(several)
+        await failed.over()
+        assert failed.error == (b"502", b"upstream-refused")
+        await several.close()
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readuntil(b"0\r\n\r\n") == b"5\r\nhello\r\n0\r\n\r\n"
+        writer.write(HELLO)
+
+    against(echo, test)

@@ -238,6 +238,31 @@ def test_upstream_that_is_not_there_is_a_502() -> None:
     against(test)
 
 
+def test_upstream_that_cannot_be_reached_leaves_the_request_to_another_that_is_healthy() -> None:
+    async def test(service: Service, upstream: Upstream2) -> None:
+        async with serving(lambda reader, writer: None) as port:
+            pass
+        several = Service("web", [Upstream(f"h2c://127.0.0.1:{port}"), service.pools[0].upstream])
+        several.pools[1].in_flight = 1
+        recorder, relay = start(several, fields(b"POST"), end_stream=False)
+        relay.on_data(b"hello", 5, True)
+        await recorder.over()
+        assert recorder.status == b"200"
+        assert [call.body for call in upstream.calls] == [b"hello"]
+        assert [pool.in_flight for pool in several.pools] == [0, 1]
+        await several.close()
+
+    def answer_at_the_end(call: Call) -> None:
+        call.on_data = lambda data, flow, end_stream: at_end(call, data, end_stream)  # type: ignore[method-assign]
+
+    def at_end(call: Call, data: bytes, end_stream: bool) -> None:
+        call.body += data
+        if end_stream:
+            call.answer()
+
+    against(test, answer_at_the_end)
+
+
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
 def test_upstream_that_does_not_speak_http2_is_a_502(said: bytes) -> None:
     async def test(service: Service, upstream: Upstream2) -> None:
