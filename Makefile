@@ -8,6 +8,7 @@
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
 #   make faults [ARGS=...]     whatever can break, 100 times: ARGS="--rounds 5 --only edge", ARGS=--write into the docs
 #   make compiled              the server as an ordinary installation has it, its data path compiled, in .venv/compiled
+#   make schemas               docs/schemas from the messages of h2s
 #   make native                builds the fast HTTP/2 engine again, and says what is missing if it cannot
 #   make clean                 removes .venv and caches
 #
@@ -24,7 +25,7 @@ NATIVE := setup.py $(wildcard h2s/*/*.pyx h2s/engine/_native/*.pxi)
 HINT    = $(BIN)/python -c 'import h2s.engine.native, h2s.http1.native' 2>/dev/null || \
   echo "The portable HTTP/2 engine runs. For the fast one: apt-get install gcc python3-dev libnghttp2-dev && make native"
 
-.PHONY: demo test lint bench openapi fuzz faults compiled native clean
+.PHONY: demo test lint bench openapi fuzz faults schemas compiled native clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -64,6 +65,9 @@ fuzz: $(STAMP)
 
 faults: $(STAMP)
 	@exec $(BIN)/python -m tests.faults $(ARGS)
+
+schemas: $(STAMP)
+	@$(BIN)/python -m h2s.schemas docs/schemas
 
 compiled: $(TREE)/.installed
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -18,8 +18,10 @@ from h2s.liveness import LivenessTimes
 from h2s.messages import (
     Credentials,
     Drain,
+    Failure,
     HealthCheck,
     Hello,
+    Inspection,
     InstanceReport,
     Load,
     Report,
@@ -32,6 +34,7 @@ from h2s.tunnel import agent_ssl_context
 from .backoff import ReconnectTimes
 from .config import AgentSettings
 from .health import HealthWatch
+from .inspection import inspect
 from .link import Link
 from .load import LoadMeter, is_noticeable
 from .tunnel import AgentTunnel
@@ -51,10 +54,17 @@ class Agent:
     """Serves local apps at edges until told to stop."""
 
     def __init__(
-        self, settings: AgentSettings, token: JoinToken, *, tls: ssl.SSLContext | None = None
+        self,
+        settings: AgentSettings,
+        token: JoinToken,
+        *,
+        tls: ssl.SSLContext | None = None,
+        failures: Callable[[], Sequence[Failure]] = tuple,
     ) -> None:
-        """`tls` is what https upstreams are checked with; only they need it."""
+        """`tls` is what https upstreams are checked with, which alone need it; `failures` gives the log's warnings."""
         self._settings = settings
+        self._began_at = time.monotonic()
+        self._failures = failures
         times = UpstreamTimes(
             connect=settings.upstream_connect_timeout, head=settings.upstream_response_timeout
         )
@@ -64,7 +74,7 @@ class Agent:
             for name, upstreams in settings.services.items()
         }
         self._health = HealthWatch(self._services.values(), self._on_health, settings.checks)
-        hello = Hello(
+        self._hello = hello = Hello(
             agent_id=settings.agent_id,
             generation=time.time_ns(),
             version=version("backplane-server"),
@@ -188,7 +198,11 @@ class Agent:
                     link.hurry()
 
         return lambda welcome: AgentTunnel(
-            welcome, services=self._services, report=self.report, on_drain=on_drain
+            welcome,
+            services=self._services,
+            report=self.report,
+            inspect=self.inspect,
+            on_drain=on_drain,
         )
 
     def report(self) -> Report:
@@ -227,6 +241,16 @@ class Agent:
     def apply_checks(self, checks: Mapping[str, HealthCheck]) -> None:
         """Check upstreams as an edge says from now on, by service; what the agent's own settings say goes before."""
         self._health.configure({**checks, **self._settings.checks})
+
+    def inspect(self) -> Inspection:
+        """Say what an operator wants to see of the agent."""
+        return inspect(
+            self._hello,
+            began_at=self._began_at,
+            services=list(self._services.values()),
+            links=self.links,
+            failures=self._failures(),
+        )
 
     def _on_health(self) -> None:
         for tunnel in self.tunnels:

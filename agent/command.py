@@ -238,11 +238,13 @@ def _run(flags: dict[str, object], config: Path | None) -> None:
     from backplane.cli.variables import warn_of_strangers
 
     from .config import AgentSettings
+    from .failures import Failures
 
     settings = load_settings(AgentSettings, flags=flags, config=config)
-    configure_logs(settings.log_level, settings.log_format)
+    failures = Failures()
+    configure_logs(settings.log_level, settings.log_format, watch=failures.note)
     warn_of_strangers(AgentSettings)
 
     from .main import run
 
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(settings, failures))

@@ -17,13 +17,17 @@ from .address import Kind
 from .admin import AdminServer
 from .agent import Agent
 from .config import AgentSettings, read_token
+from .failures import Failures
 from .upstream import upstream_context
 
 __all__ = ["run"]
 
 
-def run(settings: AgentSettings) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises CommandError."""
+def run(settings: AgentSettings, failures: Failures | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises CommandError.
+
+    `failures` keeps what an operator who inspects the agent is told of the log.
+    """
     try:
         engine_name()
     except EngineUnavailable as error:
@@ -31,7 +35,7 @@ def run(settings: AgentSettings) -> int:
     token = read_token(settings.token_file)
 
     async def main(stop: asyncio.Event) -> None:
-        agent = _make_agent(settings, token)
+        agent = _make_agent(settings, token, failures or Failures())
         admin = AdminServer(agent)
         if settings.admin is not None:
             try:
@@ -52,10 +56,10 @@ def run(settings: AgentSettings) -> int:
     return ExitCode.OK
 
 
-def _make_agent(settings: AgentSettings, token: JoinToken) -> Agent:
+def _make_agent(settings: AgentSettings, token: JoinToken, failures: Failures) -> Agent:
     tls = _upstream_tls(settings)
     try:
-        return Agent(settings, token, tls=tls)
+        return Agent(settings, token, tls=tls, failures=failures)
     except ssl.SSLError:
         raise CommandError("the join token's CA certificate is damaged", ExitCode.TRUST) from None
     except ValidationError as error:

@@ -7,22 +7,24 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from h2s.connection import Connection, Stream
-from h2s.control import (
-    Channel,
-    Code,
-    ControlError,
-    accept_channel,
-    control_nonce,
-    is_authentic,
-    refuse_call,
-)
+from h2s.control import INSPECT, POLL, SYNC, CallServer, Channel, Code, Duplex, Unary, control_nonce
 from h2s.engine.session import Fields, Goaway
 from h2s.errors import ConnectionLost, ErrorCode, RemoteProtocolError
-from h2s.messages import AgentMessage, ConfigAck, Drain, Draining, EdgeMessage, Report, Welcome
-from h2s.wire import CONTROL_PATH, ERROR_FIELD, SERVICE_FIELD
+from h2s.messages import (
+    AgentMessage,
+    ConfigAck,
+    Drain,
+    Draining,
+    EdgeMessage,
+    Inspection,
+    InspectRequest,
+    PollRequest,
+    Report,
+    Welcome,
+)
+from h2s.wire import ERROR_FIELD, SERVICE_FIELD
 
 from .forward import Forward
 from .relay import Relay
@@ -32,7 +34,6 @@ __all__ = ["AgentTunnel"]
 
 log: Any = structlog.get_logger("agent.tunnel")
 
-SYNC_PATH = CONTROL_PATH + b"Sync"
 SYNC_TIMEOUT = 10.0
 """Seconds after the swap in which the edge must open Sync: before, it routes nothing through the tunnel."""
 REPORT_PAUSE = 0.03
@@ -48,6 +49,7 @@ class AgentTunnel:
         *,
         services: Mapping[bytes, Service],
         report: Callable[[], Report],
+        inspect: Callable[[], Inspection],
         on_drain: Callable[[Drain], None],
     ) -> None:
         """Make the owner of a connection that is about to be; `welcome` gives the edge's answer once it is there."""
@@ -55,9 +57,12 @@ class AgentTunnel:
         self.connection: Connection | None = None
         self.closed: asyncio.Future[Exception] = self._loop.create_future()
         """Why the tunnel ended, once it has."""
-        self._welcome = welcome
+        self.welcome = welcome
+        """What the edge has said at the registration."""
+        self._began_at = self._loop.time()
         self._services = services
         self._report = report
+        self._inspect = inspect
         self._tell_drain = on_drain
         self._sync: Channel | None = None
         self._sync_timer: asyncio.TimerHandle | None = None
@@ -66,6 +71,20 @@ class AgentTunnel:
         self._acked: asyncio.Future[None] | None = None
         self._running: set[Forward | Relay] = set()
         self._leaving = False
+        self._calls = CallServer(
+            (
+                Duplex(SYNC, self._on_sync, self._on_message, self._on_sync_end),
+                Unary(POLL, self._on_poll),
+                Unary(INSPECT, self._on_inspect),
+            ),
+            max_sent=self._max_sent,
+            on_stranger=self._on_stranger,
+        )
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the edge was dialled."""
+        return self._loop.time() - self._began_at
 
     @property
     def in_flight(self) -> int:
@@ -154,33 +173,22 @@ class AgentTunnel:
     def _on_call(
         self, connection: Connection, stream_id: int, fields: Fields, end_stream: bool
     ) -> Stream | None:
-        if not is_authentic(fields, self._welcome().control_nonce):
-            log.warning("a request with a wrong control nonce was reset")
-            connection.reset(stream_id, ErrorCode.PROTOCOL_ERROR)
-            return None
-        if (b":path", SYNC_PATH) not in fields:
-            refuse_call(connection, stream_id, Code.UNIMPLEMENTED, "no such method")
-            return None
-        if self._sync is not None or end_stream:
-            refuse_call(
-                connection, stream_id, Code.FAILED_PRECONDITION, "Sync is one call, open at both ends"
-            )
-            return None
+        nonce = self.welcome().control_nonce
+        return self._calls.take(connection, stream_id, fields, end_stream, nonce=nonce)
+
+    def _max_sent(self) -> int:
+        return self.welcome().limits.max_message
+
+    def _on_stranger(self) -> None:
+        log.warning("a request with a wrong control nonce was reset")
+
+    def _on_sync(self, channel: Channel) -> None:
         if self._sync_timer is not None:
             self._sync_timer.cancel()
-        self._sync = accept_channel(
-            connection, stream_id, on_message=self._on_message, on_end=self._on_sync_end
-        )
+        self._sync = channel
         self.send_report()
-        return self._sync
 
-    def _on_message(self, payload: bytes) -> None:
-        try:
-            message = EdgeMessage.model_validate_json(payload)
-        except ValidationError as error:
-            raise ControlError(
-                Code.INVALID_ARGUMENT, f"not an edge's message: {error.error_count()} errors"
-            ) from None
+    def _on_message(self, message: EdgeMessage) -> None:
         if message.drain is not None:
             self._tell_drain(message.drain)
         elif message.drain_ack is not None:
@@ -189,11 +197,19 @@ class AgentTunnel:
         elif message.config is not None and self._sync is not None:
             self._sync.send(AgentMessage(config_ack=ConfigAck(version=message.config.version)))
 
+    def _on_poll(self, request: PollRequest) -> Report:
+        return self._report()
+
+    def _on_inspect(self, request: InspectRequest) -> Inspection:
+        return self._inspect()
+
     def _on_sync_end(self, code: Code, message: str) -> None:
         """Without Sync the tunnel is of no use."""
         self._sync = None
         if self.connection is not None and not self.connection.closed:
-            self.connection.fail(RemoteProtocolError(f"Sync ended with {code.name}: {message}"))
+            too_much = code is Code.RESOURCE_EXHAUSTED
+            reason = ErrorCode.ENHANCE_YOUR_CALM if too_much else ErrorCode.PROTOCOL_ERROR
+            self.connection.fail(RemoteProtocolError(f"Sync ended with {code.name}: {message}", reason))
 
     def _on_no_sync(self) -> None:
         assert self.connection is not None

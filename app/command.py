@@ -179,6 +179,15 @@ def edge(
             show_default="10",
         ),
     ] = None,
+    poll_interval: Annotated[
+        float | None,
+        Option(
+            "--poll-interval",
+            metavar="SECONDS",
+            help="How often an agent is asked how its instances are.",
+            show_default="60",
+        ),
+    ] = None,
     access_log: Annotated[
         str | None,
         Option(
@@ -244,6 +253,7 @@ def edge(
             "drain_timeout": drain_timeout,
             "ping_interval": ping_interval,
             "ping_timeout": ping_timeout,
+            "poll_interval": poll_interval,
             "access_log": access_log,
             "log_level": log_level,
             "log_format": log_format,

@@ -111,6 +111,8 @@ class EdgeSettings(PublicLimits, TunnelLimits):
     """How long an agent may be silent before it is asked whether it is there, in seconds."""
     ping_timeout: float = Field(default=10.0, gt=0, le=86_400, allow_inf_nan=False)
     """How long each of two such PINGs may stay unanswered before its tunnel is given up, in seconds."""
+    poll_interval: float = Field(default=60.0, ge=0.1, le=86_400, allow_inf_nan=False)
+    """How long between two times that an agent is asked how its instances are, in seconds."""
     access_log: str = Field(default="-", min_length=1)
     """A file, `-` for stdout, or `none`."""
     log_level: LogLevel = "info"

@@ -213,6 +213,7 @@ class _Control:
             ingress_limits=settings.ingress_limits,
             lobby_limits=settings.lobby_limits,
             liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
+            poll_interval=settings.poll_interval,
             drain_timeout=settings.drain_timeout,
             snapshot=snapshot,
         )

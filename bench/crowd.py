@@ -25,7 +25,7 @@ from agent.tunnel import AgentTunnel
 from backplane.cli.process import run_until_stopped
 from h2s.errors import H2SError, HandshakeError
 from h2s.liveness import Liveness, LivenessTimes
-from h2s.messages import Credentials, Hello, InstanceReport, Report, ServiceOffer, Welcome
+from h2s.messages import Credentials, Hello, Inspection, InstanceReport, Report, ServiceOffer, Welcome
 from h2s.tunnel import agent_ssl_context, dial
 
 __all__ = ["COMPLETE"]
@@ -98,7 +98,13 @@ class Crowd:
 
         def make_owner(welcome: Callable[[], Welcome]) -> AgentTunnel:
             tunnels.append(
-                AgentTunnel(welcome, services={}, report=lambda: report, on_drain=lambda drain: None)
+                AgentTunnel(
+                    welcome,
+                    services={},
+                    report=lambda: report,
+                    inspect=lambda: _inspection(hello),
+                    on_drain=lambda drain: None,
+                )
             )
             return tunnels[-1]
 
@@ -113,6 +119,12 @@ class Crowd:
         )
         tunnels[-1].start(connection)
         return tunnels[-1]
+
+
+def _inspection(hello: Hello) -> Inspection:
+    return Inspection(
+        agent_id=hello.agent_id, generation=hello.generation, version=hello.version, uptime=0, in_flight=0
+    )
 
 
 def main() -> None:

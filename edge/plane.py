@@ -21,12 +21,15 @@ from typing import Any
 import structlog
 
 from h2s.budget import Budget
+from h2s.control import ControlError
 from h2s.engine.choice import engine_name
 from h2s.liveness import LivenessTimes
+from h2s.messages import Inspection
 from h2s.tunnel import edge_ssl_context
 
 from .accesslog import AccessLog
 from .address import Address, CannotListen, join
+from .control import POLL_INTERVAL
 from .explain import explain
 from .gateway import EdgeGateway
 from .heap import FEW, Heap
@@ -43,6 +46,8 @@ from .port import (
     DrainPlane,
     Explain,
     Explained,
+    Inspect,
+    Inspected,
     PlaneReady,
     PlaneStopped,
     PortMessage,
@@ -79,6 +84,7 @@ class PlaneSettings:
     ingress_limits: IngressLimits = field(default_factory=IngressLimits)
     lobby_limits: LobbyLimits = field(default_factory=LobbyLimits)
     liveness: LivenessTimes = field(default_factory=LivenessTimes)
+    poll_interval: float = POLL_INTERVAL
 
 
 class DataPlane:
@@ -108,6 +114,7 @@ class DataPlane:
             liveness=settings.liveness,
             on_change=self._on_change,
             limits=settings.lobby_limits,
+            poll_interval=settings.poll_interval,
         )
         self._loop = asyncio.get_running_loop()
         self._counter_timer: asyncio.TimerHandle | None = None
@@ -187,10 +194,21 @@ class DataPlane:
             self._port.send(self._reports.load(message))
         elif isinstance(message, Disconnect):
             self._tunnels.disconnect(frozenset(message.agents), message.grace)
+        elif isinstance(message, Inspect):
+            self._inspect(message)
         elif isinstance(message, RenewCertificate):
             self._renew_certificate(message.certificate, message.key)
         elif isinstance(message, DrainPlane):
             self.drain(message.timeout)
+
+    def _inspect(self, question: Inspect) -> None:
+        def on_done(answer: Inspection | ControlError) -> None:
+            if isinstance(answer, Inspection):
+                self._port.send(Inspected(id=question.id, inspection=answer))
+            else:
+                self._port.send(Inspected(id=question.id, status=answer.code.name, detail=str(answer)))
+
+        self._tunnels.inspect(question.agent_id, on_done, timeout=question.timeout)
 
     def _renew_certificate(self, certificate: str, key: str) -> None:
         try:

@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from h2s.liveness import LivenessTimes
-from h2s.messages import ConfigVersion
+from h2s.messages import ConfigVersion, Inspection
 
+from .control import POLL_INTERVAL
 from .explain import Explanation, Question
 from .ingress.limits import IngressLimits
 from .lobby import LobbyLimits
@@ -31,6 +32,8 @@ __all__ = [
     "DrainPlane",
     "Explain",
     "Explained",
+    "Inspect",
+    "Inspected",
     "InstanceState",
     "Load",
     "Notice",
@@ -76,6 +79,8 @@ class Start(PortMessage):
     ingress_limits: IngressLimits = IngressLimits()
     lobby_limits: LobbyLimits = LobbyLimits()
     liveness: LivenessTimes = LivenessTimes()
+    poll_interval: float = POLL_INTERVAL
+    """Seconds between two Polls of an agent."""
     drain_timeout: float = 30.0
     """Seconds that requests have to finish when the edge stops."""
     snapshot: Snapshot
@@ -120,6 +125,15 @@ class Disconnect(PortMessage):
     grace: float
 
 
+class Inspect(PortMessage):
+    """Ask an agent how it is; answered by Inspected with the same `id`, within `timeout` seconds."""
+
+    kind: Literal["inspect"] = "inspect"
+    id: int
+    agent_id: str
+    timeout: float = 5.0
+
+
 class RenewCertificate(PortMessage):
     """Show agents another certificate from now on; tunnels that stand go on. Both are paths of PEM files."""
 
@@ -136,7 +150,15 @@ class DrainPlane(PortMessage):
 
 
 Command = Annotated[
-    Start | Configure | ChangeConfig | Explain | AskLoad | Disconnect | RenewCertificate | DrainPlane,
+    Start
+    | Configure
+    | ChangeConfig
+    | Explain
+    | AskLoad
+    | Inspect
+    | Disconnect
+    | RenewCertificate
+    | DrainPlane,
     Field(discriminator="kind"),
 ]
 
@@ -187,6 +209,18 @@ class Load(PortMessage):
     tunnels: dict[str, int]
     """By tunnel id."""
     services: dict[str, int]
+
+
+class Inspected(PortMessage):
+    """The answer to Inspect."""
+
+    kind: Literal["inspected"] = "inspected"
+    id: int
+    inspection: Inspection | None = None
+    status: str = "OK"
+    """Why there is none, as the name of one of gRPC's status codes: NOT_FOUND if no such agent is connected,
+    UNIMPLEMENTED if it is too old to be asked, DEADLINE_EXCEEDED ..."""
+    detail: str = ""
 
 
 class InstanceState(BaseModel):
@@ -300,7 +334,15 @@ class PlaneStopped(PortMessage):
 
 
 Notice = Annotated[
-    PlaneReady | ConfigState | Explained | Load | RegistryState | RegistryChange | Counters | PlaneStopped,
+    PlaneReady
+    | ConfigState
+    | Explained
+    | Load
+    | Inspected
+    | RegistryState
+    | RegistryChange
+    | Counters
+    | PlaneStopped,
     Field(discriminator="kind"),
 ]
 

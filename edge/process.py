@@ -86,6 +86,7 @@ async def _run(start: Start, early: list[PortMessage], port: Port, stopping: asy
                 ingress_limits=start.ingress_limits,
                 lobby_limits=start.lobby_limits,
                 liveness=start.liveness,
+                poll_interval=start.poll_interval,
             ),
             port,
             start.snapshot,

@@ -1,8 +1,8 @@
 """The tunnel port: agents come in, register, swap roles and stay.
 
 `TunnelListener` decides who may register; `edge.arrivals` runs the handshakes. Each that succeeds becomes an
-`EdgeTunnel`, which owns the swapped connection: it opens the Sync call, feeds reports to the registry, and answers an
-agent that is draining.
+`EdgeTunnel`, which owns the swapped connection: with its `AgentControl` it opens the Sync call, feeds reports to the
+registry, and answers an agent that is draining.
 """
 
 from __future__ import annotations
@@ -16,20 +16,16 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from h2s.connection import Connection, Stream
-from h2s.control import MAX_MESSAGE, Channel, Code, ControlError, open_channel
-from h2s.engine.conduct import Allowance
-from h2s.engine.session import Fields, Goaway, Rate
+from h2s.control import MAX_MESSAGE, Code, ControlError
+from h2s.engine.session import Fields, Goaway
 from h2s.errors import ErrorCode, H2SError, NoFreeStream, RemoteProtocolError
 from h2s.liveness import Liveness, LivenessTimes
 from h2s.messages import (
-    AgentMessage,
     Drain,
-    DrainAck,
-    EdgeMessage,
     Hello,
+    Inspection,
     Refusal,
     Report,
     TunnelLimits,
@@ -40,6 +36,7 @@ from h2s.tunnel import Acceptor, Registration
 from .admission import admit
 from .arrivals import Arrivals, OnOver
 from .complaints import Complaints
+from .control import POLL_INTERVAL, AgentControl
 from .lobby import LobbyLimits
 from .registry import Agent, Change, Conflict, Offer, Registry, Superseded
 from .slack import Slack
@@ -49,21 +46,13 @@ __all__ = ["EdgeTunnel", "TunnelListener"]
 
 log: Any = structlog.get_logger("edge.tunnels")
 
-REPORT_TIMEOUT = 10.0
-"""Seconds after the swap in which the first Report must come."""
 RETIREMENT = 30.0
 """Seconds that requests on a superseded tunnel may still take."""
 REVOKED = "its join token was revoked"
 CLOSE_TIMEOUT = 1.0
 """Seconds that tunnels may take to close at the end."""
-MESSAGES = Rate(per_second=100, burst=1000)
-"""Control messages that an agent may send; above it the tunnel ends (ENHANCE_YOUR_CALM)."""
-MESSAGE_UNIT = 4096
-"""Bytes that make a message count as one more."""
-REPORT_PAUSE = 0.05
-"""Seconds after a Report in which a later one waits; of those that come meanwhile the last counts."""
-CHANGE_PAUSE = 0.02
-"""Seconds more for each change that the Report made: each is a line of the log, and work for others."""
+CONTROL_STREAMS = 2
+"""Streams of a tunnel that are kept free of requests, so that an agent can be asked even when it has all it takes."""
 
 
 class EdgeTunnel:
@@ -80,16 +69,9 @@ class EdgeTunnel:
         self._listener = listener
         self.offers = offers
         """The services its token lets it serve."""
-        self._sync: Channel | None = None
+        self._control: AgentControl
         self._draining = False
         self._ready = False
-        self._report_timer: asyncio.TimerHandle | None = None
-        self._messages = Allowance(MESSAGES)
-        self._report: Report | None = None
-        """The last one, if it waits."""
-        self._report_due = 0.0
-        """When the next one may be taken."""
-        self._pause: asyncio.TimerHandle | None = None
         self._retirement: asyncio.TimerHandle | None = None
         self._reason = ""
         """Why it is retired."""
@@ -97,7 +79,9 @@ class EdgeTunnel:
     @property
     def free_streams(self) -> int:
         """How many more requests may be opened now; 0 until the agent's SETTINGS, and when it drains."""
-        return 0 if self._draining or not self._ready else self.connection.free_streams
+        if self._draining or not self._ready:
+            return 0
+        return max(0, self.connection.free_streams - CONTROL_STREAMS)
 
     def release(self) -> None:
         """A request on this tunnel is over."""
@@ -109,8 +93,14 @@ class EdgeTunnel:
 
     def send_drain(self, drain: Drain) -> None:
         """Tell the agent that this edge is stopping."""
-        if self._sync is not None:
-            self._sync.send(EdgeMessage(drain=drain))
+        self._control.send_drain(drain)
+
+    def inspect(self, on_done: Callable[[Inspection | ControlError], None], *, timeout: float) -> None:
+        """Ask the agent how it is, within `timeout` seconds; `on_done` is called once."""
+        try:
+            self._control.inspect(on_done, timeout=timeout)
+        except NoFreeStream as error:
+            on_done(ControlError(Code.UNAVAILABLE, str(error)))
 
     def supersede(self) -> None:
         """A newer process of the agent has taken over: finish what runs, then close."""
@@ -137,7 +127,15 @@ class EdgeTunnel:
     def start(self, connection: Connection) -> None:
         """The swap is done; the agent is counted as soon as its SETTINGS are here."""
         self.connection = connection
-        self._report_timer = asyncio.get_running_loop().call_later(REPORT_TIMEOUT, self._on_silence)
+        self._control = AgentControl(
+            connection,
+            nonce=self.registration.welcome.control_nonce,
+            poll_interval=self._listener.poll_interval,
+            is_first=self._is_first,
+            on_report=self._on_report,
+            on_draining=self._drain,
+            on_oddity=self._on_oddity,
+        )
 
     # -- h2s.connection.Owner ----------------------------------------------------------------------------------------
 
@@ -154,13 +152,7 @@ class EdgeTunnel:
             return
         self._ready = True
         try:
-            self._sync = open_channel(
-                connection,
-                "Sync",
-                nonce=self.registration.welcome.control_nonce,
-                on_message=self._on_message,
-                on_end=self._on_sync_end,
-            )
+            self._control.open()
             self._listener.on_ready(self)
         except NoFreeStream:
             connection.fail(RemoteProtocolError("the agent's SETTINGS allow no stream"))
@@ -173,57 +165,28 @@ class EdgeTunnel:
 
     def on_closed(self, connection: Connection, error: Exception | None) -> None:
         """The tunnel is gone."""
-        for timer in (self._report_timer, self._pause, self._retirement):
-            if timer is not None:
-                timer.cancel()
+        self._control.close()
+        if self._retirement is not None:
+            self._retirement.cancel()
         self._listener.on_tunnel_closed(self, error)
 
-    # -- Sync --------------------------------------------------------------------------------------------------------
+    # -- what the agent says -----------------------------------------------------------------------------------------
 
-    def _on_message(self, payload: bytes) -> None:
-        if not self._messages.take(1 + len(payload) // MESSAGE_UNIT, asyncio.get_running_loop().time()):
-            self.connection.fail(RemoteProtocolError("too many messages", ErrorCode.ENHANCE_YOUR_CALM))
-            return
-        try:
-            message = AgentMessage.model_validate_json(payload)
-        except ValidationError as error:
-            raise ControlError(
-                Code.INVALID_ARGUMENT, f"not an agent's message: {error.error_count()} errors"
-            ) from None
-        if message.report is not None:
-            self._on_report(message.report)
-        elif message.draining is not None:
-            self._drain()
-            assert self._sync is not None
-            self._sync.send(EdgeMessage(drain_ack=DrainAck()))
+    def _is_first(self) -> bool:
+        """Whether this is the tunnel on which the agent is polled."""
+        return self.agent is not None and self.agent.tunnels[:1] == [self]
 
-    def _on_report(self, report: Report) -> None:
-        if self._report_timer is not None:
-            self._report_timer.cancel()
-            self._report_timer = None
-        self._report = report
-        loop = asyncio.get_running_loop()
-        if self._pause is None and self._report_due > loop.time():
-            self._pause = loop.call_at(self._report_due, self._take_report)
-        elif self._pause is None:
-            self._take_report()
+    def _on_report(self, report: Report) -> int:
+        """Act on how the agent is; return how much of that is new."""
+        if self.agent is None:
+            return 0
+        strange = [item.service for item in report.instances if item.service not in self.agent.instances]
+        if strange:
+            self._control.complain(f"it reports a service that it does not serve: {strange[0]}")
+        return self._listener.on_report(self.agent, report)
 
-    def _take_report(self) -> None:
-        """Act on the last Report, and let the next one wait a little."""
-        self._pause = None
-        report, self._report = self._report, None
-        if report is not None and self.agent is not None:
-            changes = self._listener.on_report(self.agent, report)
-            now = asyncio.get_running_loop().time()
-            self._report_due = now + REPORT_PAUSE + CHANGE_PAUSE * changes
-
-    def _on_sync_end(self, code: Code, message: str) -> None:
-        """Without Sync the tunnel is of no use."""
-        if not self.connection.closed:
-            self.connection.fail(RemoteProtocolError(f"Sync ended with {code.name}: {message}"))
-
-    def _on_silence(self) -> None:
-        self.connection.fail(RemoteProtocolError(f"no Report within {REPORT_TIMEOUT:g} s"))
+    def _on_oddity(self, what: str) -> None:
+        self._listener.on_oddity(self, what)
 
     def _drain(self) -> None:
         self._draining = True
@@ -244,6 +207,7 @@ class TunnelListener:
         liveness: LivenessTimes,
         on_change: Callable[[tuple[Change, ...]], None],
         limits: LobbyLimits | None = None,
+        poll_interval: float = POLL_INTERVAL,
     ) -> None:
         self.registry = registry
         self.on_change = on_change
@@ -251,12 +215,14 @@ class TunnelListener:
         self.tunnels: set[EdgeTunnel] = set()
         self.opened = 0
         self.refused = 0
+        self.poll_interval = poll_interval
         self._snapshot = snapshot
         self._times = liveness
         self._arrivals = Arrivals(
             make_acceptor=self._make_acceptor, context=context, limits=limits or LobbyLimits()
         )
         self._refusals = Complaints(log, "warning", "agent refused")
+        self._oddities = Complaints(log, "warning", "agent misbehaves")
         self._loop = asyncio.get_running_loop()
         self._idle: asyncio.Event = asyncio.Event()
         self._slack = Slack()
@@ -309,6 +275,7 @@ class TunnelListener:
         """Stop listening and cut everything."""
         self._arrivals.abort()
         self._refusals.close()
+        self._oddities.close()
         for tunnel in list(self.tunnels):
             tunnel.connection.abort()
 
@@ -415,6 +382,22 @@ class TunnelListener:
         if changes:
             self.on_change(tuple(changes))
         return len(changes)
+
+    def on_oddity(self, tunnel: EdgeTunnel, what: str) -> None:
+        """An agent said something that makes no sense; it was ignored."""
+        self._oddities.tell(agent=tunnel.registration.hello.agent_id, tunnel=tunnel.tunnel_id, what=what)
+
+    def inspect(
+        self, agent_id: str, on_done: Callable[[Inspection | ControlError], None], *, timeout: float
+    ) -> None:
+        """Ask an agent how it is, within `timeout` seconds; `on_done` is called once."""
+        agent = self.registry.agents.get(agent_id)
+        tunnels = [*agent.tunnels, *agent.draining] if agent is not None else []
+        if not tunnels:
+            on_done(ControlError(Code.NOT_FOUND, "no such agent is connected to this edge"))
+            return
+        assert isinstance(tunnels[0], EdgeTunnel)
+        tunnels[0].inspect(on_done, timeout=timeout)
 
     def on_tunnel_closed(self, tunnel: EdgeTunnel, error: Exception | None) -> None:
         """Take a tunnel out of the count."""

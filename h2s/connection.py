@@ -16,6 +16,7 @@ HTTP/2 clients. It adds no decisions, only these mechanics:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from .engine.session import (
@@ -224,6 +225,14 @@ class Connection(PieceProtocol):
         self.streams.pop(stream_id, None)
         self._ending[stream_id] = code
         self.flush_soon()
+
+    def time(self) -> float:
+        """Return the time of the loop's clock in seconds, for streams that know no loop."""
+        return self._loop.time()
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Have `callback` called after this time; whoever asks for it cancels it when the stream has ended."""
+        return self._loop.call_later(seconds, callback)
 
     def forget(self, stream_id: int) -> None:
         """Stop routing events of a stream that has ended on both sides."""

@@ -21,14 +21,22 @@ __all__ = [
     "Draining",
     "EdgeAddress",
     "EdgeMessage",
+    "Failure",
     "HealthCheck",
     "Hello",
+    "InspectRequest",
+    "Inspection",
     "InstanceReport",
     "Load",
+    "Message",
+    "PollRequest",
     "Refusal",
     "Report",
     "ServiceOffer",
+    "ServiceState",
     "TunnelLimits",
+    "TunnelState",
+    "UpstreamState",
     "Welcome",
 ]
 
@@ -283,3 +291,82 @@ class AgentMessage(Message):
     draining: Draining | None = None
 
     _one = model_validator(mode="after")(_at_most_one)
+
+
+# -- unary calls ---------------------------------------------------------------------------------------------------
+
+
+class PollRequest(Message):
+    """Edge to agent on Poll, answered with a Report."""
+
+
+class InspectRequest(Message):
+    """Edge to agent on Inspect, answered with an Inspection."""
+
+
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class UpstreamState(Message):
+    """One local address that a service is forwarded to."""
+
+    url: ShortText
+    healthy: bool
+    in_flight: Count = 0
+    connections: Count = 0
+    """Open to it, idle or in use."""
+
+
+class ServiceState(Message):
+    """One service of the agent, and its upstreams."""
+
+    service: Name
+    capacity: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    upstreams: Annotated[list[UpstreamState], Field(max_length=256)] = []
+
+
+class TunnelState(Message):
+    """One tunnel of the agent, to whichever edge."""
+
+    edge: ShortText
+    """The address that it dialled."""
+    edge_id: ShortText
+    tunnel_id: ShortText
+    uptime: Seconds = 0.0
+    in_flight: Count = 0
+
+
+class Failure(Message):
+    """A warning or an error of the agent's log."""
+
+    at: Seconds
+    """Unix time."""
+    level: ShortText
+    text: ShortText
+
+
+class Inspection(Message):
+    """What an operator wants to see of a live agent."""
+
+    agent_id: Identifier
+    generation: Annotated[int, Field(ge=0, lt=2**63)]
+    version: ShortText
+    python: ShortText = ""
+    engine: ShortText = ""
+    """The HTTP/2 engine: native or portable."""
+    zone: Zone = ""
+    uptime: Seconds
+    """Since the process began to serve."""
+    in_flight: Count
+    """Requests that run, on all tunnels."""
+    services: Annotated[list[ServiceState], Field(max_length=256)] = []
+    tunnels: Annotated[list[TunnelState], Field(max_length=1024)] = []
+    memory: Bytes = 0
+    """Resident bytes; 0 where the system does not say."""
+    cpu_seconds: Seconds = 0.0
+    """CPU time that the process has used."""
+    cpus: Count = 0
+    """CPUs that it may use."""
+    failures: Annotated[list[Failure], Field(max_length=64)] = []
+    """The last ones, oldest first."""

@@ -17,10 +17,10 @@ MAX_MESSAGE = 1024 * 1024
 """Bytes of a control message, unless both ends agree on another limit."""
 
 
-def encode_message(payload: bytes) -> bytes:
+def encode_message(payload: bytes, max_size: int = MAX_MESSAGE) -> bytes:
     """Return `payload` with its prefix. Raises LocalProtocolError for one that the peer would not take."""
-    if len(payload) > MAX_MESSAGE:
-        raise LocalProtocolError(f"a control message of {len(payload)} bytes; the limit is {MAX_MESSAGE}")
+    if len(payload) > max_size:
+        raise LocalProtocolError(f"a control message of {len(payload)} bytes; the limit is {max_size}")
     return b"\x00" + len(payload).to_bytes(4, "big") + payload
 
 

@@ -6,9 +6,9 @@ from enum import IntEnum
 from urllib.parse import quote, unquote
 
 from ..engine.session import Fields
-from ..errors import H2SError
+from ..errors import ErrorCode, H2SError
 
-__all__ = ["Code", "ControlError", "status_fields", "status_of"]
+__all__ = ["Code", "ControlError", "code_of_http", "code_of_reset", "status_fields", "status_of"]
 
 
 MAX_TEXT = 256
@@ -39,6 +39,24 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
+RESETS = {
+    ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,
+    ErrorCode.CANCEL: Code.CANCELLED,
+    ErrorCode.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
+    ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
+}
+HTTP = {
+    b"400": Code.INTERNAL,
+    b"401": Code.UNAUTHENTICATED,
+    b"403": Code.PERMISSION_DENIED,
+    b"404": Code.UNIMPLEMENTED,
+    b"429": Code.UNAVAILABLE,
+    b"502": Code.UNAVAILABLE,
+    b"503": Code.UNAVAILABLE,
+    b"504": Code.UNAVAILABLE,
+}
+
+
 class ControlError(H2SError):
     """A control call ended with a status other than OK."""
 
@@ -64,3 +82,16 @@ def status_of(fields: Fields) -> tuple[Code, str]:
     except (KeyError, ValueError):
         return Code.UNKNOWN, "no readable grpc-status"
     return code, unquote(found.get(b"grpc-message", b"").decode("ascii", "replace"))[:MAX_TEXT]
+
+
+def code_of_reset(code: int) -> Code:
+    """Return what a stream's reset means for its call."""
+    try:
+        return RESETS.get(ErrorCode(code), Code.INTERNAL)
+    except ValueError:
+        return Code.UNKNOWN
+
+
+def code_of_http(status: bytes) -> Code:
+    """Return what an HTTP status means for a call whose answer has no status of gRPC's."""
+    return HTTP.get(status, Code.UNKNOWN)

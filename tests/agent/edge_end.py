@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -12,22 +12,25 @@ import agent.tunnel
 from agent.tunnel import AgentTunnel
 from agent.upstream import Service
 from h2s.connection import Connection
-from h2s.control import Channel, Code, open_channel
+from h2s.control import Channel, Code, Method, call_unary, open_channel
 from h2s.engine.session import Fields
 from h2s.messages import (
     AgentMessage,
     Drain,
     EdgeMessage,
+    Inspection,
     InstanceReport,
+    Message,
     Report,
 )
 
 from ..h2s.memory import Pair, RecordingOwner, RecordingStream, settle
 from ..h2s.said import NONCE, WELCOME
 
-__all__ = ["REPORT", "EdgeEnd", "SlowForward", "by_hand"]
+__all__ = ["INSPECTION", "REPORT", "EdgeEnd", "SlowForward", "by_hand"]
 
 REPORT = Report(instances=[InstanceReport(service="web", healthy=1, total=1)])
+INSPECTION = Inspection(agent_id="a", generation=1, version="1", uptime=1.5, in_flight=0)
 
 
 class SlowForward(RecordingStream):
@@ -81,6 +84,7 @@ class EdgeEnd:
             lambda: WELCOME,
             services={b"web": cast(Service, SimpleNamespace(http2=False))},
             report=lambda: REPORT,
+            inspect=lambda: INSPECTION,
             on_drain=self.drains.append,
         )
         self.pair = Pair(client_owner=self.owner, server_owner=self.agent)
@@ -107,6 +111,14 @@ class EdgeEnd:
         )
         await settle()
         return channel
+
+    async def ask(self, method: Method[Any, Any], request: Message) -> Any:
+        """Make a unary call and return what comes of it."""
+        answers: list[Any] = []
+        call_unary(self.pair.client, method, request, nonce=NONCE, on_done=answers.append)
+        await settle()
+        [answer] = answers
+        return answer
 
     async def say(self, message: EdgeMessage) -> None:
         """Send a message on Sync."""

@@ -119,6 +119,33 @@ def test_an_agent_says_who_it_is(drive: Drive, trust: Trust, make_settings: Make
     drive(main)
 
 
+def test_an_agent_says_how_it_is_to_whoever_inspects_it(
+    drive: Drive, trust: Trust, make_settings: MakeSettings
+) -> None:
+    async def main() -> None:
+        async with site(trust, make_settings, zone="eu-1", capacity=3) as (_, edge, app):
+            tunnel = await edge.tunnel()
+            tunnel.request("web")
+            await until(lambda: app.requests)
+            inspection = await tunnel.inspect()
+            assert (inspection.agent_id, inspection.zone) == ("agent-1", "eu-1")
+            assert inspection.engine in ("native", "portable")
+            assert inspection.in_flight == 1
+            [service] = inspection.services
+            [upstream] = service.upstreams
+            assert (service.service, service.capacity) == ("web", 3)
+            assert (upstream.healthy, upstream.in_flight, upstream.connections) == (True, 1, 1)
+            [standing] = inspection.tunnels
+            assert (standing.edge, standing.tunnel_id) == (f"127.0.0.1:{edge.port}", WELCOME.tunnel_id)
+            assert standing.in_flight == 1
+            assert 0 < standing.uptime < inspection.uptime < 60
+            assert inspection.memory > 1_000_000
+            assert inspection.cpu_seconds > 0
+            assert inspection.cpus > 0
+
+    drive(main)
+
+
 def test_edges_hear_when_an_app_goes_and_comes_back(
     drive: Drive, trust: Trust, make_settings: MakeSettings
 ) -> None:

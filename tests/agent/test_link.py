@@ -16,7 +16,7 @@ from agent.tunnel import AgentTunnel
 from backplane.cli.address import Address
 from h2s.errors import HandshakeError, Refused, Untrusted
 from h2s.liveness import LivenessTimes
-from h2s.messages import InstanceReport, Report, Welcome
+from h2s.messages import Inspection, InstanceReport, Report, Welcome
 
 from ..h2s.edges import Edge, serving
 from ..h2s.loops import until
@@ -24,6 +24,7 @@ from ..h2s.said import HELLO, REFUSAL
 from ..h2s.trust import Trust
 from .conftest import Drive
 
+INSPECTION = Inspection(agent_id="a", generation=1, version="1", uptime=1.5, in_flight=0)
 REPORT = Report(instances=[InstanceReport(service="web", healthy=1, total=1)])
 GONE = REFUSAL.model_copy(update={"permanent": True, "retry_after": None, "code": "token_unknown"})
 
@@ -63,7 +64,13 @@ class Linked:
         self.link._backoff = cast(Backoff, self.waits)
 
     def _make_tunnel(self, welcome: Callable[[], Welcome]) -> AgentTunnel:
-        return AgentTunnel(welcome, services={}, report=lambda: REPORT, on_drain=lambda drain: None)
+        return AgentTunnel(
+            welcome,
+            services={},
+            report=lambda: REPORT,
+            inspect=lambda: INSPECTION,
+            on_drain=lambda drain: None,
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 import agent.tunnel
-from h2s.control import Code
+from h2s.control import INSPECT, POLL, Code
 from h2s.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from h2s.messages import (
     AgentMessage,
@@ -13,12 +15,15 @@ from h2s.messages import (
     ConfigVersion,
     Drain,
     EdgeMessage,
+    InspectRequest,
+    PollRequest,
+    TunnelLimits,
 )
 
 from ..h2s.loops import in_loop, live_timers, until
 from ..h2s.memory import RecordingStream, settle
-from ..h2s.said import NONCE
-from .edge_end import REPORT, EdgeEnd, SlowForward, by_hand
+from ..h2s.said import NONCE, WELCOME
+from .edge_end import INSPECTION, REPORT, EdgeEnd, SlowForward, by_hand
 
 __all__ = ["by_hand"]
 
@@ -65,7 +70,7 @@ async def test_no_report_waits_for_a_tunnel_that_is_gone() -> None:
 async def test_a_wrong_nonce_is_reset_and_not_answered() -> None:
     edge = await EdgeEnd().start()
     await edge.call("Sync", nonce="f" * 32)
-    assert edge.ends == [(Code.CANCELLED, f"the stream was reset (code {ErrorCode.PROTOCOL_ERROR})")]
+    assert edge.ends == [(Code.INTERNAL, f"the stream was reset (code {ErrorCode.PROTOCOL_ERROR})")]
     assert edge.messages == []
     assert not edge.pair.client.closed
 
@@ -96,23 +101,63 @@ async def test_an_unknown_method_is_unimplemented_and_sync_goes_on() -> None:
 async def test_a_second_sync_is_refused_and_the_first_goes_on() -> None:
     edge = await EdgeEnd().start()
     await edge.call("Sync")
-    assert [code for code, _ in edge.ends] == [Code.FAILED_PRECONDITION]
+    assert edge.ends == [(Code.RESOURCE_EXHAUSTED, "Sync is open 1 times at the most")]
     edge.agent.send_report()
     await until(lambda: edge.messages)
     assert edge.messages == [AgentMessage(report=REPORT)]
 
 
 @in_loop
-async def test_a_sync_that_has_ended_already_is_refused() -> None:
+async def test_a_sync_that_the_edge_ends_at_once_ends_the_tunnel() -> None:
     edge = await EdgeEnd().start(sync=False)
     fields = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"a")]
-    control = [(b":path", b"/h2s.v1.Control/Sync"), (b"h2s-control", NONCE.encode())]
+    control = [
+        (b":path", b"/h2s.v1.Control/Sync"),
+        (b"content-type", b"application/grpc+json"),
+        (b"h2s-control", NONCE.encode()),
+    ]
     ours = RecordingStream()
     edge.pair.client.open(fields + control, ours, end_stream=True)
     await settle()
-    assert ours.names == ["head"]
-    assert dict(ours.events[0][1])[b"grpc-status"] == b"9"
-    edge.pair.client.abort()
+    assert ours.names[0] == "head"
+    assert str(await edge.agent.closed) == "Sync ended with OK: "
+
+
+@in_loop
+async def test_a_poll_is_answered_with_a_report() -> None:
+    edge = await EdgeEnd().start()
+    assert await edge.ask(POLL, PollRequest()) == REPORT
+    assert edge.messages == []
+
+
+@in_loop
+async def test_an_inspection_is_answered_while_the_agent_is_leaving() -> None:
+    edge = await EdgeEnd().start()
+    assert await edge.ask(INSPECT, InspectRequest()) == INSPECTION
+    await edge.request(b"web")
+    leaving = asyncio.create_task(edge.agent.drain("bye"))
+    await settle()
+    assert await edge.ask(INSPECT, InspectRequest()) == INSPECTION
+    leaving.cancel()
+
+
+@in_loop
+async def test_an_edge_that_talks_too_much_loses_its_tunnel() -> None:
+    edge = await EdgeEnd().start()
+    for _ in range(1100):
+        edge.sync.send(EdgeMessage())
+    assert str(await edge.agent.closed) == "Sync ended with RESOURCE_EXHAUSTED: too many messages"
+    await settle()
+    assert edge.owner.goaways[0].code == ErrorCode.ENHANCE_YOUR_CALM
+
+
+@in_loop
+async def test_no_message_is_larger_than_the_edge_takes() -> None:
+    edge = await EdgeEnd().start()
+    limits = TunnelLimits(max_message=20)
+    edge.agent.welcome = lambda: WELCOME.model_copy(update={"limits": limits})
+    answer = await edge.ask(POLL, PollRequest())
+    assert answer.code is Code.RESOURCE_EXHAUSTED
 
 
 @in_loop

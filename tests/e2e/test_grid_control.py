@@ -224,6 +224,7 @@ def fake_tunnel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fake
             sync = [
                 *pseudo(SYNC.encode(), authority=b"edge.h2s.internal"),
                 (b"h2s-control", fake.nonce.encode()),
+                (b"content-type", b"application/grpc+json"),
             ]
             assert isinstance(tunnel.ask(sync, end_stream=False)[-1], Data)
             agent.wait_ready()

@@ -11,10 +11,21 @@ from typing import Any
 from app.identity import DataDirectory, Identity
 from edge.snapshot import JoinGrant, Snapshot
 from h2s.connection import Connection
-from h2s.control import Channel, Code, accept_channel, control_nonce
+from h2s.control import INSPECT, POLL, SYNC, CallServer, Channel, Duplex, Unary, control_nonce
 from h2s.engine.session import Fields, Goaway
 from h2s.liveness import Liveness, LivenessTimes
-from h2s.messages import AgentMessage, Credentials, EdgeMessage, Hello, Report, ServiceOffer
+from h2s.messages import (
+    AgentMessage,
+    Credentials,
+    EdgeMessage,
+    Hello,
+    Inspection,
+    InspectRequest,
+    PollRequest,
+    Report,
+    ServiceOffer,
+    Welcome,
+)
 from h2s.token import JoinToken
 from h2s.tunnel import agent_ssl_context, dial
 
@@ -76,11 +87,24 @@ class Call:
 
 
 class ScriptedAgent:
-    """One tunnel; an `h2s.connection.Owner`. Reports `report` as soon as it is asked, unless that is None."""
+    """One tunnel; an `h2s.connection.Owner`. Reports `report` as soon as it is asked, unless that is None.
+
+    `polled` is what it answers to a Poll; None: `report`.
+    """
 
     def __init__(self, hello: Hello, report: Report | None) -> None:
         self.hello = hello
         self.report = report
+        self.polled: Report | None = None
+        self.polls = 0
+        self.welcome: Callable[[], Welcome]
+        self.server = CallServer(
+            (
+                Duplex(SYNC, self._on_sync, self._on_message, lambda code, text: None),
+                Unary(POLL, self._on_poll),
+                Unary(INSPECT, self._on_inspect),
+            )
+        )
         self.calls: list[Call] = []
         self.messages: list[EdgeMessage] = []
         self.sync: Channel | None = None
@@ -115,10 +139,14 @@ class ScriptedAgent:
             int(port),
             context=agent_ssl_context(identity.ca_certificate.read_text()),
             hello=hello,
-            make_owner=lambda welcome: agent,
+            make_owner=agent._know,
             liveness=Liveness(LivenessTimes(), now=asyncio.get_running_loop().time()),
         )
         return agent
+
+    def _know(self, welcome: Callable[[], Welcome]) -> ScriptedAgent:
+        self.welcome = welcome
+        return self
 
     def send(self, message: AgentMessage) -> None:
         """Say something on Sync."""
@@ -132,15 +160,13 @@ class ScriptedAgent:
 
     def on_stream(
         self, connection: Connection, stream_id: int, fields: Fields, end_stream: bool
-    ) -> Call | Channel:
+    ) -> Call | Channel | None:
         if control_nonce(fields) is None:
             call = Call(connection, stream_id, fields)
             self.calls.append(call)
             return call
-        self.sync = accept_channel(connection, stream_id, on_message=self._on_message, on_end=self._on_end)
-        if self.report is not None:
-            self.send(AgentMessage(report=self.report))
-        return self.sync
+        nonce = self.welcome().control_nonce
+        return self.server.take(connection, stream_id, fields, end_stream, nonce=nonce)
 
     def on_settings(self, connection: Connection, values: dict[int, int]) -> None: ...
 
@@ -149,7 +175,24 @@ class ScriptedAgent:
     def on_closed(self, connection: Connection, error: Exception | None) -> None:
         self.closed = True
 
-    def _on_message(self, payload: bytes) -> None:
-        self.messages.append(EdgeMessage.model_validate_json(payload))
+    def _on_sync(self, channel: Channel) -> None:
+        self.sync = channel
+        if self.report is not None:
+            self.send(AgentMessage(report=self.report))
 
-    def _on_end(self, code: Code, message: str) -> None: ...
+    def _on_message(self, message: EdgeMessage) -> None:
+        self.messages.append(message)
+
+    def _on_poll(self, request: PollRequest) -> Report:
+        self.polls += 1
+        return self.polled or self.report or make_report(0)
+
+    def _on_inspect(self, request: InspectRequest) -> Inspection:
+        hello = self.hello
+        return Inspection(
+            agent_id=hello.agent_id,
+            generation=hello.generation,
+            version=hello.version,
+            uptime=1.0,
+            in_flight=len(self.calls),
+        )

@@ -8,9 +8,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from h2s.connection import Connection, Owner
-from h2s.control import Channel, Code, open_channel
+from h2s.control import INSPECT, Channel, Code, call_unary, open_channel
 from h2s.liveness import Liveness, LivenessTimes
-from h2s.messages import AgentMessage, EdgeMessage, Hello, Refusal, Report, Welcome
+from h2s.messages import (
+    AgentMessage,
+    EdgeMessage,
+    Hello,
+    Inspection,
+    InspectRequest,
+    Refusal,
+    Report,
+    Welcome,
+)
 from h2s.tunnel import Acceptor, Registration, dial
 
 from .loops import until
@@ -48,6 +57,15 @@ class Tunnel(RecordingOwner):
             on_message=lambda payload: self.messages.append(AgentMessage.model_validate_json(payload)),
             on_end=lambda code, message: self.sync_ends.append((code, message)),
         )
+
+    async def inspect(self) -> Inspection:
+        """Ask the agent how it is."""
+        answers: list[object] = []
+        nonce = self.registration.welcome.control_nonce
+        call_unary(self.connection, INSPECT, InspectRequest(), nonce=nonce, on_done=answers.append)
+        await until(lambda: answers)
+        assert isinstance(answers[0], Inspection), answers[0]
+        return answers[0]
 
     def say(self, message: EdgeMessage) -> None:
         """Send a message on Sync."""

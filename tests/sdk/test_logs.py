@@ -68,6 +68,19 @@ def test_exception_stays_on_one_json_line() -> None:
     assert "RuntimeError: boom" in json.loads(line)["exception"]
 
 
+def test_who_watches_sees_the_lines_that_are_written_and_their_fields() -> None:
+    seen: list[dict[str, object]] = []
+    configure_logs("warning", "json", io.StringIO(), watch=lambda line: seen.append(dict(line)))
+    structlog.get_logger().warning("upstream is down", upstream="http://127.0.0.1:1")
+    logging.getLogger("library").error("trouble with %s", "x")
+    structlog.get_logger().info("not written")
+    assert [(line["level"], line["event"]) for line in seen] == [
+        ("warning", "upstream is down"),
+        ("error", "trouble with x"),
+    ]
+    assert not any(name.startswith("_") for line in seen for name in line)
+
+
 def test_levels_below_the_threshold_are_dropped() -> None:
     out = io.StringIO()
     configure_logs("warning", "json", out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from typing import Literal, TextIO
 
 import structlog
@@ -25,20 +26,27 @@ def is_human(log_format: LogFormat, stream: TextIO) -> bool:
     return log_format == "human" or (log_format == "auto" and stream.isatty())
 
 
-def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
+def configure_logs(
+    level: LogLevel,
+    log_format: LogFormat,
+    stream: TextIO | None = None,
+    watch: Callable[[Mapping[str, object]], None] | None = None,
+) -> None:
     """Set up structlog and `logging` for the process. Call it once, before the first line.
 
     Args:
         level: the least important level that is written.
         log_format: see `LogFormat`.
         stream: where lines go; stderr by default.
+        watch: sees each line that is written, as its fields.
     """
     out = sys.stderr if stream is None else stream
     human = is_human(log_format, out)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     rendering: list[Processor] = _human(colors=out.isatty()) if human else _json()
+    watching: list[Processor] = [_watched(watch)] if watch is not None else []
     structlog.configure(
-        processors=[*_shared(human=human), *rendering],
+        processors=[*_shared(human=human), *watching, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
@@ -46,7 +54,12 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO | None
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_shared(human=human), structlog.stdlib.ExtraAdder(), _without_colour_twin],
+            foreign_pre_chain=[
+                *_shared(human=human),
+                structlog.stdlib.ExtraAdder(),
+                _without_colour_twin,
+                *watching,
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
@@ -61,6 +74,14 @@ def _shared(*, human: bool) -> list[Processor]:
         if human
         else structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
+
+
+def _watched(watch: Callable[[Mapping[str, object]], None]) -> Processor:
+    def see(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        watch({name: value for name, value in event.items() if not name.startswith("_")})
+        return event
+
+    return see
 
 
 def _human(*, colors: bool) -> list[Processor]:
