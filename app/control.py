@@ -184,8 +184,7 @@ class _Control:
             self._leave_word(notice, api)
             if self._announced:
                 log.info("a new data plane listens")
-        self._state.on_notice(notice)
-        manager.planes.on_notice(notice)
+        manager.on_notice(notice)
 
     def _start(self, port: Port, manager: Manager) -> None:
         """Tell a data plane that is there, or is there again, everything: where it was, it listens again."""

@@ -29,6 +29,7 @@ from .database.models import (
     DrainRow,
     EventRow,
     JoinTokenRow,
+    JoinTokenUse,
     PolicyRow,
     RouteRow,
     SettingRow,
@@ -304,6 +305,9 @@ async def _read_tokens(session: AsyncSession, config: Config) -> None:
         [row.id for row in join if row.revoked is not None]
         + [row.id for row in api if row.revoked is not None]
     )
+    agents: dict[str, set[str]] = {}
+    for token, agent in await session.execute(select(JoinTokenUse.token, JoinTokenUse.agent)):
+        agents.setdefault(token, set()).add(agent)
     config.closed_tokens = tuple(
         sorted(row.id for row in join if row.revoked is not None and row.close_tunnels)
     )
@@ -315,6 +319,8 @@ async def _read_tokens(session: AsyncSession, config: Config) -> None:
             labels=row.labels,
             publish=row.publish,
             expires=row.expires.timestamp() if row.expires else None,
+            max_agents=row.max_agents,
+            agents=frozenset(agents.get(row.id, ())),
         )
         for row in join
         if row.revoked is None

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
-from edge.port import PortMessage
+from edge.port import NewAgent, PortMessage
 from edge.snapshot import JoinGrant, Snapshot, SnapshotChange
 from h2s.messages import ConfigVersion, EdgeAddress
 
@@ -33,6 +33,7 @@ from .management.hub import Told
 from .planes import Planes
 from .resources.events.service import told
 from .state import EdgeState
+from .token_uses import TokenUses
 
 __all__ = ["Manager"]
 
@@ -80,6 +81,8 @@ class Manager:
             zone=settings.zone,
         )
         self._set_credentials(self.feed.config)
+        self._work = Work(self.management, Principal(identity.edge_id, Role.ADMIN), "")
+        self._token_uses = TokenUses(self._work, send)
         state.on_happening = self._on_happening
 
     async def start(self) -> None:
@@ -95,10 +98,19 @@ class Manager:
     async def close(self) -> None:
         """Stop, and let go of the database."""
         self.management.hub.close()
+        await self._token_uses.close()
         await self.feed.close()
         if self._cache is not None:
             await self._cache.close()
         await self.database.close()
+
+    def on_notice(self, notice: PortMessage) -> None:
+        """Hear a data plane."""
+        self.management.state.on_notice(notice)
+        if isinstance(notice, NewAgent):
+            self._token_uses.on_notice(notice)
+        else:
+            self.planes.on_notice(notice)
 
     def on_plane_gone(self) -> None:
         """There is no data plane any more, until another one comes."""
@@ -227,8 +239,7 @@ class Manager:
             there |= set((await session.scalars(select(ApiTokenRow.id))).all())
         if tokens.ids <= there:
             return
-        work = Work(self.management, Principal(self._identity.edge_id, Role.ADMIN), "")
-        async with work.change(wait=False) as change:
+        async with self._work.change(wait=False) as change:
             await self._adopt(change)
 
     async def _adopt(self, change: Change) -> None:

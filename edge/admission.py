@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 
 from h2s.messages import Hello, Refusal
 
 from .registry import Conflict, Offer, Registry, Superseded
 from .snapshot import JoinGrant, Snapshot
 
-__all__ = ["admit"]
+__all__ = ["Uncounted", "admit", "uncounted"]
 
 DRAIN_RETRY_AFTER = 2.0
 """Seconds after which an agent may try a stopping edge again: it may be a restart."""
 CONFLICT_RETRY_AFTER = 30.0
 """Seconds after which the agent's other tunnel may be gone."""
+COUNT_RETRY_AFTER = 5.0
+"""Seconds after which a new agent of a limited token may try again."""
+USED_UP = "token_used_up"
 RESERVED_LABELS = frozenset(("agent", "service", "zone"))
 """Keys that selectors take from what an instance is, not from what it says."""
 
 
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """The agent may register once it is counted: its token is good for some agents only, and this is a new one."""
+
+    token_id: str
+
+
 def admit(
     hello: Hello, *, snapshot: Snapshot, registry: Registry, now: float, draining: bool
-) -> list[Offer] | Refusal:
-    """Return the services the agent may serve, or why it may not register.
+) -> list[Offer] | Uncounted | Refusal:
+    """Return the services the agent may serve, or why it may not register, or not yet.
 
     `now` is Unix time. What the agent serves is decided by its credential: labels of the token win over its own.
     """
@@ -57,7 +68,25 @@ def admit(
         return _refuse(409, "superseded", str(error))
     except Conflict as error:
         return _refuse(409, "conflict", str(error), retry_after=CONFLICT_RETRY_AFTER)
-    return offers
+    if grant.max_agents is None or hello.agent_id in grant.agents:
+        return offers
+    if len(grant.agents) >= grant.max_agents:
+        return uncounted(USED_UP)
+    return Uncounted(grant.token_id)
+
+
+def uncounted(reason: str) -> Refusal:
+    """Return the refusal of an agent that was not counted: for good if `reason` is that its token is used up."""
+    if reason == USED_UP:
+        return _refuse(
+            403, USED_UP, "The join token has let in as many agents as it is good for. Ask for another one."
+        )
+    return _refuse(
+        503,
+        "token_uncounted",
+        "The use of the join token cannot be recorded just now.",
+        retry_after=COUNT_RETRY_AFTER,
+    )
 
 
 def _find_grant(secret: str, grants: tuple[JoinGrant, ...]) -> JoinGrant | None:

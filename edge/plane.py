@@ -38,6 +38,7 @@ from .intake import ConfigRefused, Intake, VersionGap
 from .lobby import LobbyLimits
 from .pools import Pools
 from .port import (
+    AgentCounted,
     AskLoad,
     ChangeConfig,
     ConfigState,
@@ -48,6 +49,7 @@ from .port import (
     Explained,
     Inspect,
     Inspected,
+    NewAgent,
     PlaneReady,
     PlaneStopped,
     PortMessage,
@@ -113,6 +115,7 @@ class DataPlane:
             context=settings.tunnel_context,
             liveness=settings.liveness,
             on_change=self._on_change,
+            on_newcomer=lambda token_id, agent_id: port.send(NewAgent(token_id=token_id, agent_id=agent_id)),
             limits=settings.lobby_limits,
             poll_interval=settings.poll_interval,
         )
@@ -196,6 +199,8 @@ class DataPlane:
             self._tunnels.disconnect(frozenset(message.agents), message.grace)
         elif isinstance(message, Inspect):
             self._inspect(message)
+        elif isinstance(message, AgentCounted):
+            self._tunnels.newcomers.counted(message.token_id, message.agent_id, message.refused)
         elif isinstance(message, RenewCertificate):
             self._renew_certificate(message.certificate, message.key)
         elif isinstance(message, DrainPlane):

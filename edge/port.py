@@ -22,6 +22,7 @@ from .snapshot import Snapshot, SnapshotChange
 
 __all__ = [
     "DURATION_BOUNDS",
+    "AgentCounted",
     "AskLoad",
     "ChangeConfig",
     "Command",
@@ -36,6 +37,7 @@ __all__ = [
     "Inspected",
     "InstanceState",
     "Load",
+    "NewAgent",
     "Notice",
     "PlaneReady",
     "PlaneStopped",
@@ -134,6 +136,16 @@ class Inspect(PortMessage):
     timeout: float = 5.0
 
 
+class AgentCounted(PortMessage):
+    """The answer to NewAgent. Config that knows the agent came before it."""
+
+    kind: Literal["agent_counted"] = "agent_counted"
+    token_id: str
+    agent_id: str
+    refused: str = ""
+    """Why the agent is not to be let in: `token_used_up`, or anything that may pass."""
+
+
 class RenewCertificate(PortMessage):
     """Show agents another certificate from now on; tunnels that stand go on. Both are paths of PEM files."""
 
@@ -157,6 +169,7 @@ Command = Annotated[
     | AskLoad
     | Inspect
     | Disconnect
+    | AgentCounted
     | RenewCertificate
     | DrainPlane,
     Field(discriminator="kind"),
@@ -275,6 +288,14 @@ class TunnelState(BaseModel):
     """Whether it takes no new requests."""
 
 
+class NewAgent(PortMessage):
+    """An agent wants to register with a join token of limited use that has not let it in before."""
+
+    kind: Literal["new_agent"] = "new_agent"
+    token_id: str
+    agent_id: str
+
+
 class RegistryState(PortMessage):
     """All instances and tunnels, or the first of them: the rest follows as changes."""
 
@@ -339,6 +360,7 @@ Notice = Annotated[
     | Explained
     | Load
     | Inspected
+    | NewAgent
     | RegistryState
     | RegistryChange
     | Counters

@@ -38,6 +38,10 @@ class JoinGrant(BaseModel):
     """Whether its services are reachable as `<service>.<domain>` without a route."""
     expires: float | None = None
     """Unix time, or never."""
+    max_agents: int | None = None
+    """How many agents it lets in; None: any number."""
+    agents: frozenset[str] = frozenset()
+    """Ids of those that it has let in, if their number is limited."""
 
     def allows(self, service: str) -> bool:
         """Whether an agent of this token may serve `service`."""

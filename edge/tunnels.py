@@ -13,6 +13,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import structlog
@@ -33,11 +34,12 @@ from h2s.messages import (
 )
 from h2s.tunnel import Acceptor, Registration
 
-from .admission import admit
+from .admission import Uncounted, admit, uncounted
 from .arrivals import Arrivals, OnOver
 from .complaints import Complaints
 from .control import POLL_INTERVAL, AgentControl
 from .lobby import LobbyLimits
+from .newcomers import Newcomers
 from .registry import Agent, Change, Conflict, Offer, Registry, Superseded
 from .slack import Slack
 from .snapshot import Snapshot
@@ -206,9 +208,11 @@ class TunnelListener:
         context: ssl.SSLContext,
         liveness: LivenessTimes,
         on_change: Callable[[tuple[Change, ...]], None],
+        on_newcomer: Callable[[str, str], None] = lambda token_id, agent_id: None,
         limits: LobbyLimits | None = None,
         poll_interval: float = POLL_INTERVAL,
     ) -> None:
+        """`on_newcomer` is called with a token and an agent that is to be counted: see `Newcomers.counted`."""
         self.registry = registry
         self.on_change = on_change
         self.draining = False
@@ -221,6 +225,7 @@ class TunnelListener:
         self._arrivals = Arrivals(
             make_acceptor=self._make_acceptor, context=context, limits=limits or LobbyLimits()
         )
+        self.newcomers = Newcomers(on_newcomer)
         self._refusals = Complaints(log, "warning", "agent refused")
         self._oddities = Complaints(log, "warning", "agent misbehaves")
         self._loop = asyncio.get_running_loop()
@@ -274,6 +279,7 @@ class TunnelListener:
     def abort(self) -> None:
         """Stop listening and cut everything."""
         self._arrivals.abort()
+        self.newcomers.close()
         self._refusals.close()
         self._oddities.close()
         for tunnel in list(self.tunnels):
@@ -300,29 +306,40 @@ class TunnelListener:
     def _make_acceptor(self, on_over: OnOver) -> Acceptor:
         offers: list[Offer] = []
 
-        def decide(hello: Hello, peer: str) -> Welcome | Refusal:
-            answer = self._decide(hello, peer)
+        def decide(hello: Hello, peer: str) -> Welcome | Refusal | None:
+            answer = self._admit(hello)
+            if isinstance(answer, Uncounted):
+                self.newcomers.wait(answer.token_id, hello.agent_id, partial(decide_later, hello, peer))
+                return None
+            return conclude(hello, peer, answer)
+
+        def decide_later(hello: Hello, peer: str, refused: str) -> None:
+            answer = uncounted(refused) if refused else self._admit(hello)
+            if isinstance(answer, Uncounted):  # its config is still on the way
+                answer = uncounted("unknown")
+            acceptor.answer(conclude(hello, peer, answer))
+
+        def conclude(hello: Hello, peer: str, answer: list[Offer] | Refusal) -> Welcome | Refusal:
             if isinstance(answer, Refusal):
+                self.refused += 1
+                self._refusals.tell(agent=hello.agent_id, peer=peer, code=answer.code)
                 return answer
             offers.extend(answer)
             return self._welcome()
 
-        return Acceptor(
+        acceptor = Acceptor(
             decide=decide,
             make_owner=lambda registration: EdgeTunnel(self, registration, offers),
             make_liveness=self._make_liveness,
             on_tunnel=self._on_tunnel,
             on_over=on_over,
         )
+        return acceptor
 
-    def _decide(self, hello: Hello, peer: str) -> list[Offer] | Refusal:
-        answer = admit(
+    def _admit(self, hello: Hello) -> list[Offer] | Uncounted | Refusal:
+        return admit(
             hello, snapshot=self._snapshot(), registry=self.registry, now=time.time(), draining=self.draining
         )
-        if isinstance(answer, Refusal):
-            self.refused += 1
-            self._refusals.tell(agent=hello.agent_id, peer=peer, code=answer.code)
-        return answer
 
     def _welcome(self) -> Welcome:
         snapshot = self._snapshot()

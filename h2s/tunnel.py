@@ -294,15 +294,16 @@ class Registration:
 class Acceptor(_HandshakeProtocol):
     """The edge's side of one connection to the tunnel port.
 
-    `decide` answers a Hello with a Welcome or a Refusal; `make_owner` gives the owner of the swapped connection and
-    `on_tunnel` is told when it stands. `on_over` is called once: without an error just before `on_tunnel`, else with
-    the reason, when the connection is gone; until then it counts as unregistered.
+    `decide` answers a Hello with a Welcome or a Refusal, or with None if `answer` does so later; `make_owner` gives
+    the owner of the swapped connection and `on_tunnel` is told when it stands. `on_over` is called once: without an
+    error just before `on_tunnel`, else with the reason, when the connection is gone; until then it counts as
+    unregistered.
     """
 
     def __init__(
         self,
         *,
-        decide: Callable[[Hello, str], Welcome | Refusal],
+        decide: Callable[[Hello, str], Welcome | Refusal | None],
         make_owner: Callable[[Registration], Owner],
         make_liveness: Callable[[], Liveness],
         on_tunnel: Callable[[Connection], None],
@@ -314,6 +315,7 @@ class Acceptor(_HandshakeProtocol):
         self._make_liveness = make_liveness
         self._tell_tunnel = on_tunnel
         self._tell_over = on_over
+        self._undecided: Hello | None = None
         self._registration: Registration | None = None
         self._failure: Exception | None = None
         self._told = False
@@ -338,8 +340,26 @@ class Acceptor(_HandshakeProtocol):
         """Let the agent read why and close first: closing on unread bytes would reset the refusal away."""
         self._timer = self._loop.call_later(CLOSE_TIMEOUT, super()._close)
 
+    def answer(self, answer: Welcome | Refusal) -> None:
+        """Answer a Hello that `decide` has not answered; nothing happens if the connection is over meanwhile."""
+        hello, self._undecided = self._undecided, None
+        if self._over or hello is None:
+            return
+        try:
+            self._answer(hello, answer)
+        except H2SError as error:
+            self._fail(error)
+            return
+        self._write()
+
     def _on_hello(self, hello: Hello) -> None:
         answer = self._decide(hello, self.peer)
+        if answer is None:
+            self._undecided = hello
+        else:
+            self._answer(hello, answer)
+
+    def _answer(self, hello: Hello, answer: Welcome | Refusal) -> None:
         if isinstance(answer, Welcome):
             self._registration = Registration(hello, answer, self.peer)
             self._handshake.accept(answer)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge.admission import admit
+from edge.admission import Uncounted, admit, uncounted
 from edge.registry import Offer, Registry
 from edge.snapshot import JoinGrant, Snapshot
 from h2s.messages import Credentials, Hello, Refusal, ServiceOffer
@@ -22,7 +22,7 @@ def grant(**changes: Any) -> JoinGrant:
 
 def decide(
     *grants: JoinGrant, registry: Registry | None = None, draining: bool = False, **changes: Any
-) -> list[Offer] | Refusal:
+) -> list[Offer] | Uncounted | Refusal:
     values: dict[str, Any] = {
         "agent_id": "a",
         "generation": 1,
@@ -94,3 +94,25 @@ def test_another_credential_cannot_join_a_connected_agent() -> None:
     registry.add_tunnel(make_agent(), [make_offer("admin")], FakeTunnel())
     assert (answer := refusal(grant(services=("web",)), registry=registry)).code == "conflict"
     assert not answer.permanent
+
+
+def test_a_limited_token_lets_known_agents_in_and_has_new_ones_counted() -> None:
+    limited = grant(max_agents=2, agents=frozenset(("a",)))
+    assert isinstance(decide(limited), list)
+    assert decide(limited, agent_id="b") == Uncounted("t")
+    full = grant(max_agents=2, agents=frozenset("ab"))
+    assert isinstance(decide(full, agent_id="b"), list)
+    answer = refusal(full, agent_id="c")
+    assert (answer.code, answer.permanent) == ("token_used_up", True)
+
+
+def test_an_agent_that_may_not_register_is_not_counted() -> None:
+    limited = grant(max_agents=2, services=("api",))
+    assert refusal(limited).code == "service_not_allowed"
+
+
+@pytest.mark.parametrize(("reason", "permanent"), [("token_used_up", True), ("database_unavailable", False)])
+def test_an_agent_that_was_not_counted_may_come_again_unless_its_token_is_used_up(
+    reason: str, permanent: bool
+) -> None:
+    assert uncounted(reason).permanent is permanent

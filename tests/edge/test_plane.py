@@ -15,11 +15,13 @@ import pytest
 
 from app.identity import DataDirectory, Identity
 from app.state import EdgeState
+from edge import newcomers as newcomers_module
 from edge import plane as plane_module
 from edge import reports as reports_module
 from edge.address import CannotListen
 from edge.plane import DataPlane, PlaneSettings
 from edge.port import (
+    AgentCounted,
     AskLoad,
     ConfigState,
     Configure,
@@ -27,6 +29,7 @@ from edge.port import (
     Disconnect,
     DrainPlane,
     Load,
+    NewAgent,
     PlaneReady,
     PlaneStopped,
     PortMessage,
@@ -35,6 +38,8 @@ from edge.port import (
     RenewCertificate,
 )
 from edge.seam import Port, joined_ports
+from edge.snapshot import Snapshot
+from h2s.errors import Refused
 from h2s.messages import AgentMessage, Draining
 from h2s.tunnel import agent_ssl_context, edge_ssl_context
 from h2s.wire import EDGE_NAME
@@ -430,6 +435,60 @@ def test_agents_of_a_token_that_is_closed_have_to_go_and_stay_away(identity: Ide
         edge.control.send(Configure(snapshot=closed))
         await eventually(lambda: agent.closed and late.closed, "both are cut")
         assert edge.plane._registry.agents == {}
+
+    play(identity, scene)
+
+
+def limited(identity: Identity, *agents: str) -> Snapshot:
+    """Return what an edge serves from whose token lets two agents in, these among them."""
+    snapshot = make_snapshot(identity)
+    [grant] = snapshot.grants
+    grants = (grant.model_copy(update={"max_agents": 2, "agents": frozenset(agents)}),)
+    return snapshot.model_copy(update={"grants": grants})
+
+
+def test_a_new_agent_of_a_limited_token_waits_until_it_is_counted(identity: Identity) -> None:
+    async def scene(edge: Edge) -> None:
+        edge.control.send(Configure(snapshot=limited(identity, "old")))
+        await edge.agent(agent_id="old")
+        assert edge.last(NewAgent) is None
+        connecting = [asyncio.create_task(edge.agent(agent_id="new")) for _ in range(2)]
+        asked: NewAgent = await eventually(lambda: edge.last(NewAgent), "the question")
+        assert asked.agent_id == "new"
+        edge.control.send(Configure(snapshot=limited(identity, "old", "new")))
+        edge.control.send(AgentCounted(token_id=asked.token_id, agent_id="new"))
+        await asyncio.gather(*connecting)
+        assert sum(isinstance(one, NewAgent) for one in edge.notices) == 1
+        with pytest.raises(Refused, match="as many agents"):
+            await edge.agent(agent_id="third")
+
+    play(identity, scene)
+
+
+@pytest.mark.parametrize(
+    ("refused", "code"),
+    [
+        ("token_used_up", "token_used_up"),
+        ("database_unavailable", "token_uncounted"),
+        (None, "token_uncounted"),
+    ],
+)
+def test_a_new_agent_that_is_not_counted_is_told_why(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch, refused: str | None, code: str
+) -> None:
+    if refused is None:
+        monkeypatch.setattr(newcomers_module, "COUNT_TIMEOUT", 0.05)
+
+    async def scene(edge: Edge) -> None:
+        edge.control.send(Configure(snapshot=limited(identity)))
+        await eventually(lambda: edge.plane._snapshot.grants[0].max_agents, "the config")
+        connecting = asyncio.create_task(edge.agent(agent_id="new"))
+        asked: NewAgent = await eventually(lambda: edge.last(NewAgent), "the question")
+        if refused is not None:
+            edge.control.send(AgentCounted(token_id=asked.token_id, agent_id="new", refused=refused))
+        with pytest.raises(Refused) as caught:
+            await connecting
+        assert (caught.value.code, caught.value.permanent) == (code, code == "token_used_up")
 
     play(identity, scene)
 

@@ -6,6 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from edge.ingress import IngressLimits
 from edge.lobby import LobbyLimits
 from edge.port import (
+    AgentCounted,
     AskLoad,
     Command,
     Configure,
@@ -13,6 +14,7 @@ from edge.port import (
     DrainPlane,
     InstanceState,
     Load,
+    NewAgent,
     Notice,
     PlaneReady,
     PlaneStopped,
@@ -56,6 +58,7 @@ TUNNEL = TunnelState(tunnel_id="t", agent_id="a", address="192.0.2.1", opened=1.
         Configure(snapshot=SNAPSHOT),
         AskLoad(id=1, agents=("a",), services=("web",)),
         Disconnect(agents=("a",), grace=1.5),
+        AgentCounted(token_id="t", agent_id="a", refused="token_used_up"),
         DrainPlane(timeout=1.0),
     ],
     ids=lambda message: message.kind,
@@ -69,6 +72,7 @@ def test_a_command_arrives_as_it_was_sent(message: PortMessage) -> None:
     [
         PlaneReady(public="[::1]:80", tunnel="127.0.0.1:1", pid=7),
         Load(id=1, instances={"web.a": 1}, tunnels={"t": 1}, services={"web": 1}),
+        NewAgent(token_id="t", agent_id="a"),
         RegistryState(instances=(INSTANCE,), standing=(TUNNEL,), tunnels=1),
         RegistryChange(agents=("a", "b"), instances=(INSTANCE,), tunnels=1),
         PlaneStopped(),

@@ -101,7 +101,7 @@ class Edge:
 
     def __init__(self, *, opens_sync: bool = True, liveness: LivenessTimes | None = None) -> None:
         self.opens_sync = opens_sync
-        self.decide: Callable[[Hello], Welcome | Refusal] = lambda hello: WELCOME
+        self.decide: Callable[[Hello], Welcome | Refusal | None] = lambda hello: WELCOME
         self.hellos: list[Hello] = []
         self.tunnels: list[Tunnel] = []
         self.over: list[Exception | None] = []
@@ -153,7 +153,7 @@ class Edge:
         self.acceptors.add(acceptor)
         return acceptor
 
-    def _on_hello(self, hello: Hello, peer: str) -> Welcome | Refusal:
+    def _on_hello(self, hello: Hello, peer: str) -> Welcome | Refusal | None:
         assert peer == "127.0.0.1"
         self.hellos.append(hello)
         return self.decide(hello)

@@ -13,7 +13,7 @@ from h2s.engine import Limits
 from h2s.engine.session import Event, Fields, Goaway, Head
 from h2s.errors import ConnectionLost, HandshakeError, Refused, RemoteProtocolError
 from h2s.liveness import Liveness, LivenessTimes
-from h2s.messages import Hello, Welcome
+from h2s.messages import Hello, Refusal, Welcome
 from h2s.tunnel import dial
 
 from .conftest import Drive
@@ -117,6 +117,44 @@ def test_a_refusal_arrives_whole_and_the_connection_counts_until_it_is_gone(
             assert (raised.value.code, raised.value.retry_after) == ("draining", 2.5)
             await until(lambda: edge.over)
             assert isinstance(edge.over[0], HandshakeError)
+            assert not edge.tunnels
+
+    drive(main)
+
+
+@pytest.mark.parametrize("answer", [WELCOME, REFUSAL])
+def test_a_decision_may_come_later(drive: Drive, trust: Trust, answer: Welcome | Refusal) -> None:
+    async def main() -> None:
+        edge = Edge(opens_sync=False)
+        edge.decide = lambda hello: None
+        async with edge.serving(trust.edge()):
+            connecting = asyncio.create_task(connect(edge.port, trust.agent()))
+            await until(lambda: edge.hellos)
+            [acceptor] = edge.acceptors
+            acceptor.answer(answer)
+            acceptor.answer(REFUSAL)
+            if answer is WELCOME:
+                connection, _ = await connecting
+                await edge.tunnel()
+                connection.abort()
+            else:
+                with pytest.raises(Refused):
+                    await connecting
+
+    drive(main)
+
+
+def test_a_decision_that_comes_too_late_is_about_nothing(drive: Drive, trust: Trust) -> None:
+    async def main() -> None:
+        edge = Edge()
+        edge.decide = lambda hello: None
+        async with edge.serving(trust.edge()):
+            connecting = asyncio.create_task(connect(edge.port, trust.agent()))
+            await until(lambda: edge.hellos)
+            [acceptor] = edge.acceptors
+            connecting.cancel()
+            await until(lambda: edge.over)
+            acceptor.answer(WELCOME)
             assert not edge.tunnels
 
     drive(main)

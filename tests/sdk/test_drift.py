@@ -77,7 +77,7 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "POST /v1/tokens": lambda: tokens.create(models.JoinTokenInput()),
     "GET /v1/tokens/{token_id}": lambda: tokens.get("x"),
     "PATCH /v1/tokens/{token_id}": lambda: tokens.update("x", {}, if_version=1),
-    "DELETE /v1/tokens/{token_id}": lambda: tokens.revoke("x", if_version=1),
+    "DELETE /v1/tokens/{token_id}": lambda: tokens.revoke("x", close_tunnels=True, if_version=1),
     "GET /v1/services": lambda: live.SERVICES.list({"selector": "", "limit": 1})("x"),
     "GET /v1/services/{name}": lambda: live.SERVICES.get("x"),
     "GET /v1/instances": lambda: live.INSTANCES.list({"selector": "", "health": "", "limit": 1})("x"),

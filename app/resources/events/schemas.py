@@ -39,8 +39,10 @@ class Event(BaseModel):
     version: int = Field(description="The version of the configuration that it made.")
     time: datetime = Field(description="When.")
     actor: str = Field(description="The id of the token, or of the edge that did it by itself.")
-    action: str = Field(description="`create`, `update`, `delete` or `revoke`.")
-    kind: str = Field(description="`route`, `policy`, `setting`, `join_token` or `api_token`.")
+    action: str = Field(
+        description="`create`, `update`, `delete`, `revoke`, `use`, `drain`, `resume` or `disconnect`."
+    )
+    kind: str = Field(description="`route`, `policy`, `setting`, `join_token`, `api_token` or `instance`.")
     name: str = Field(description="Its name or id.")
     before: Any = Field(description="What it was, without secrets; null if it was not there.")
     after: Any = Field(description="What it is, without secrets; null if it is not there.")

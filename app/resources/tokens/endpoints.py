@@ -14,7 +14,7 @@ from app.management.pages import PagingQuery, cursor_of
 from app.management.versions import IfMatch, etag
 
 from .schemas import CreatedToken, Token, TokenInput, TokenPage, TokenPatch
-from .service import TokenService, view
+from .service import TokenService
 
 __all__ = ["router"]
 
@@ -39,8 +39,8 @@ async def list_tokens(
     revoked: Annotated[bool, Query(description="Also those that are revoked.")] = False,
 ) -> TokenPage:
     """Answer with tokens in the order of their ids, without their secrets."""
-    rows, more = await TokenService(work).list(paging, kind=kind, revoked=revoked)
-    return TokenPage(items=[view(row) for row in rows], next_cursor=cursor_of(more.id) if more else None)
+    tokens, more = await TokenService(work).list(paging, kind=kind, revoked=revoked)
+    return TokenPage(items=tokens, next_cursor=cursor_of(more.id) if more else None)
 
 
 @router.post(
@@ -70,18 +70,18 @@ async def create_token(
     response: Response,
 ) -> CreatedToken:
     """Make a token. Its secret is in this answer alone: it is kept as a hash."""
-    row, secret = await TokenService(work).create(body)
-    response.headers["Location"] = f"/v1/tokens/{row.id}"
-    response.headers["ETag"] = etag(row.version)
-    return CreatedToken(token=view(row), secret=secret)
+    token, secret = await TokenService(work).create(body)
+    response.headers["Location"] = f"/v1/tokens/{token.id}"
+    response.headers["ETag"] = etag(token.version)
+    return CreatedToken(token=token, secret=secret)
 
 
 @router.get("/{token_id:name}", summary="Get a token", responses=ok() | problems(404, kind="token"))
 async def get_token(work: WorkOf, _: Admin, token_id: Identifier, response: Response) -> Token:
     """Answer with a token, without its secret; also with one that is revoked."""
-    row = await TokenService(work).get(token_id)
-    response.headers["ETag"] = etag(row.version)
-    return view(row)
+    token = await TokenService(work).get(token_id)
+    response.headers["ETag"] = etag(token.version)
+    return token
 
 
 @router.patch(
@@ -98,9 +98,9 @@ async def patch_token(
     if_match: IfMatch = None,
 ) -> Token:
     """Change what is said of a token, or when it ends. What it is good for never changes."""
-    row = await TokenService(work).patch(token_id, body, if_match=if_match)
-    response.headers["ETag"] = etag(row.version)
-    return view(row)
+    token = await TokenService(work).patch(token_id, body, if_match=if_match)
+    response.headers["ETag"] = etag(token.version)
+    return token
 
 
 @router.delete(
@@ -109,9 +109,18 @@ async def patch_token(
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 409, 412, kind="token", conflict=_LAST),
 )
-async def revoke_token(work: WorkOf, _: Admin, token_id: Identifier, if_match: IfMatch = None) -> None:
+async def revoke_token(
+    work: WorkOf,
+    _: Admin,
+    token_id: Identifier,
+    close_tunnels: Annotated[
+        bool, Query(description="Also close the tunnels of agents that came with it, at every edge, at once.")
+    ] = False,
+    if_match: IfMatch = None,
+) -> None:
     """Let a token be good for nothing, from now on and for good.
 
-    Tunnels of agents that came with it stand until they end; none comes anew.
+    Without `close_tunnels` those of agents that came with it stand until they end; none comes anew. They can also be
+    closed later, by revoking it again.
     """
-    await TokenService(work).revoke(token_id, if_match=if_match)
+    await TokenService(work).revoke(token_id, close_tunnels=close_tunnels, if_match=if_match)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database.models import ApiTokenRow, JoinTokenRow
+from app.database.models import ApiTokenRow, JoinTokenRow, JoinTokenUse
 from app.management.credentials import Role
 
 __all__ = ["TokenRepository", "TokenRow"]
@@ -42,6 +43,15 @@ class TokenRepository:
                 query = query.where(table.revoked.is_(None))
             rows += (await self.session.scalars(query)).all()
         return sorted(rows, key=lambda row: row.id)[:limit]
+
+    async def agents(self, token_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many agents each of these tokens has let in, if their number is limited."""
+        query = (
+            select(JoinTokenUse.token, func.count())
+            .where(JoinTokenUse.token.in_(token_ids))
+            .group_by(JoinTokenUse.token)
+        )
+        return {row[0]: row[1] for row in await self.session.execute(query)}
 
     async def other_admins(self, token_id: str, now: datetime) -> int:
         """Return how many other tokens with the role admin are good."""

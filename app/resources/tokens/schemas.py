@@ -26,6 +26,8 @@ __all__ = [
     "TokenPatch",
 ]
 
+MAX_AGENTS = 10_000
+"""The ids of a limited token's agents are in the configuration of every edge."""
 _CREATED = "2031-02-03T04:05:06Z"
 _JOIN: dict[str, Any] = {
     "kind": "join",
@@ -96,6 +98,11 @@ class JoinTokenInput(BaseModel):
     publish: YesNo = Field(
         default=False, description="Whether its services are served as `<service>.<domain>` without a route."
     )
+    max_agents: Annotated[int, Field(ge=1, le=MAX_AGENTS)] | None = Field(
+        default=None,
+        description="How many agents, by their ids, it lets in; null: any number.",
+        examples=[3],
+    )
     expires: Expiry = None
 
 
@@ -132,13 +139,21 @@ class JoinToken(_Kept):
     """A token for agents, without its secret."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{**_JOIN, "id": "token-1f2e3d4c", "publish": False, **_OF_KEPT}]}
+        json_schema_extra={
+            "examples": [
+                {**_JOIN, "id": "token-1f2e3d4c", "publish": False, "max_agents": 3, "agents": 1, **_OF_KEPT}
+            ]
+        }
     )
 
     kind: Literal["join"] = Field(default="join", description="`join`")
     services: list[str] = Field(description="What its agents may serve; `*` is everything.")
     labels: dict[str, str] = Field(description="Labels that its instances get.")
     publish: bool = Field(description="Whether discovery makes its services public.")
+    max_agents: int | None = Field(description="How many agents it lets in; null: any number.")
+    agents: int = Field(
+        description="How many it has let in, if their number is limited; those keep coming in."
+    )
 
 
 class ApiToken(_Kept):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import h2s.token
@@ -11,13 +13,13 @@ from app.identity.records import hash_admin_token, new_admin_token
 from app.management.context import Change, Work
 from app.management.credentials import Role
 from app.management.pages import Paging
-from app.management.problem import Conflict, NotFound
+from app.management.problem import Conflict, Invalid, NotFound
 from app.management.versions import check_match
 
 from .repository import TokenRepository, TokenRow
-from .schemas import ApiToken, ApiTokenInput, JoinToken, JoinTokenInput, TokenPatch
+from .schemas import ApiToken, ApiTokenInput, JoinToken, JoinTokenInput, Token, TokenPatch
 
-__all__ = ["TokenService", "view"]
+__all__ = ["TokenService"]
 
 
 class TokenService:
@@ -29,32 +31,33 @@ class TokenService:
 
     async def list(
         self, paging: Paging, *, kind: str | None, revoked: bool
-    ) -> tuple[list[TokenRow], TokenRow | None]:
-        """Return a page of rows, and the last one if another page follows."""
+    ) -> tuple[builtins.list[Token], Token | None]:
+        """Return a page of tokens, and the last one if another page follows."""
         async with self.work.read() as session:
-            rows = await TokenRepository(session).page(
-                paging.after, paging.limit + 1, kind=kind, revoked=revoked
-            )
-        return paging.split(rows)
+            tokens = TokenRepository(session)
+            rows = await tokens.page(paging.after, paging.limit + 1, kind=kind, revoked=revoked)
+            return paging.split(await _views(tokens, rows))
 
-    async def get(self, token_id: str) -> TokenRow:
-        """Return a row. Raises NotFound."""
+    async def get(self, token_id: str) -> Token:
+        """Return a token. Raises NotFound."""
         async with self.work.read() as session:
-            row = await TokenRepository(session).get(token_id)
-        if row is None:
-            raise _absent(token_id)
-        return row
+            tokens = TokenRepository(session)
+            row = await tokens.get(token_id)
+            if row is None:
+                raise _absent(token_id)
+            [found] = await _views(tokens, [row])
+        return found
 
-    async def create(self, body: JoinTokenInput | ApiTokenInput) -> tuple[TokenRow, str]:
-        """Make a token; return its row, and the secret that nobody will see again."""
+    async def create(self, body: JoinTokenInput | ApiTokenInput) -> tuple[Token, str]:
+        """Make a token; return it, and the secret that nobody will see again."""
         async with self.work.change() as change:
             row, secret = self._join(body, change) if isinstance(body, JoinTokenInput) else _api(body, change)
             change.session.add(row)
             await change.session.flush()
             change.record("create", _kind(row), row.id, after=shown(row))
-            return row, secret
+            return view(row), secret
 
-    async def patch(self, token_id: str, patch: TokenPatch, *, if_match: str | None) -> TokenRow:
+    async def patch(self, token_id: str, patch: TokenPatch, *, if_match: str | None) -> Token:
         """Change what is said of a token, or when it ends."""
         async with self.work.change() as change:
             row = await self._required(change, token_id, if_match)
@@ -73,13 +76,22 @@ class TokenService:
                 row.version = change.n
                 await change.session.flush()
                 change.record("update", _kind(row), row.id, before=before, after=shown(row))
-            return row
+            [found] = await _views(TokenRepository(change.session), [row])
+            return found
 
-    async def revoke(self, token_id: str, *, if_match: str | None) -> None:
+    async def revoke(self, token_id: str, *, close_tunnels: bool, if_match: str | None) -> None:
         """Let a token be good for nothing, from now on and for good."""
         async with self.work.change() as change:
             row = await self._required(change, token_id, if_match)
+            if close_tunnels and not isinstance(row, JoinTokenRow):
+                raise Invalid.of("query.close_tunnels", "no agent comes with an API token")
+            before = shown(row)
+            if isinstance(row, JoinTokenRow):
+                row.close_tunnels = row.close_tunnels or close_tunnels
             if row.revoked is not None:
+                if shown(row) != before:
+                    row.version = change.n
+                    change.record("update", _kind(row), row.id, before=before, after=shown(row))
                 return
             if isinstance(row, ApiTokenRow) and row.role == Role.ADMIN:
                 others = await TokenRepository(change.session).other_admins(row.id, change.now)
@@ -89,7 +101,6 @@ class TokenService:
                         code="last_admin_token",
                         hint="Make another one first.",
                     )
-            before = shown(row)
             row.revoked, row.version = change.now, change.n
             await change.session.flush()
             change.record("revoke", _kind(row), row.id, before=before, after=shown(row))
@@ -111,7 +122,7 @@ class TokenService:
             services=list(body.services),
             labels=body.labels,
             publish=body.publish,
-            max_agents=None,
+            max_agents=body.max_agents,
             expires=body.expires,
             revoked=None,
             version=change.n,
@@ -135,8 +146,14 @@ def _api(body: ApiTokenInput, change: Change) -> tuple[ApiTokenRow, str]:
     return row, secret
 
 
-def view(row: TokenRow) -> JoinToken | ApiToken:
-    """Return a token as the API shows it: without its hash."""
+async def _views(tokens: TokenRepository, rows: Sequence[TokenRow]) -> list[Token]:
+    limited = [row.id for row in rows if isinstance(row, JoinTokenRow) and row.max_agents is not None]
+    agents = await tokens.agents(limited) if limited else {}
+    return [view(row, agents.get(row.id, 0)) for row in rows]
+
+
+def view(row: TokenRow, agents: int = 0) -> Token:
+    """Return a token as the API shows it: without its hash. It has let in `agents`, if their number is limited."""
     common: dict[str, Any] = {
         "id": row.id,
         "description": row.description,
@@ -146,13 +163,23 @@ def view(row: TokenRow) -> JoinToken | ApiToken:
         "created": row.created,
     }
     if isinstance(row, JoinTokenRow):
-        return JoinToken(**common, services=row.services, labels=row.labels, publish=row.publish)
+        return JoinToken(
+            **common,
+            services=row.services,
+            labels=row.labels,
+            publish=row.publish,
+            max_agents=row.max_agents,
+            agents=agents,
+        )
     return ApiToken(**common, role=Role(row.role))
 
 
 def shown(row: TokenRow) -> dict[str, Any]:
     """Return what the audit keeps of a token."""
-    return view(row).model_dump(mode="json", exclude={"id", "version", "created", "kind"})
+    content = view(row).model_dump(mode="json", exclude={"id", "version", "created", "kind", "agents"})
+    if isinstance(row, JoinTokenRow) and row.close_tunnels:
+        content["close_tunnels"] = True
+    return content
 
 
 def _kind(row: TokenRow) -> str:

@@ -43,11 +43,12 @@ def update(
     return Call(method="PATCH", path=path("tokens", token_id), understand=_token, **body)
 
 
-def revoke(token_id: str, *, if_version: int | None) -> Call[None]:
+def revoke(token_id: str, *, close_tunnels: bool, if_version: int | None) -> Call[None]:
     """One that is good for nothing from now on."""
     return Call(
         method="DELETE",
         path=path("tokens", token_id),
+        query={"close_tunnels": True} if close_tunnels else {},
         headers=preconditions(if_version=if_version),
         understand=nothing,
     )

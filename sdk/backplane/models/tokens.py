@@ -20,6 +20,7 @@ class JoinTokenInput(Model):
     services: list[str] = Field(default=["*"], description="What its agents may serve; `*` is everything.")
     labels: dict[str, str] = Field(default={}, description="Labels that its instances get.")
     publish: bool = Field(default=False, description="Whether its services are served without a route.")
+    max_agents: int | None = Field(default=None, description="How many agents it lets in; None: any number.")
     expires: datetime | None = None
 
 
@@ -41,6 +42,8 @@ class JoinToken(Model):
     services: list[str]
     labels: dict[str, str]
     publish: bool
+    max_agents: int | None = None
+    agents: int = Field(default=0, description="How many it has let in, if their number is limited.")
     expires: datetime | None
     revoked: datetime | None
     version: int

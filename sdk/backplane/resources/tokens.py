@@ -45,9 +45,12 @@ class Tokens:
         """Change its `description`, or when it `expires`. Raises NotFound, Conflict if it is revoked."""
         return self._send(tokens.update(token_id, changes, if_version=if_version))
 
-    def revoke(self, token_id: str, *, if_version: int | None = None) -> None:
-        """Let it be good for nothing, from now on and for good. Raises NotFound, Conflict."""
-        self._send(tokens.revoke(token_id, if_version=if_version))
+    def revoke(self, token_id: str, *, close_tunnels: bool = False, if_version: int | None = None) -> None:
+        """Let it be good for nothing, from now on and for good. Raises NotFound, Conflict.
+
+        `close_tunnels` also closes the tunnels of agents that came with it.
+        """
+        self._send(tokens.revoke(token_id, close_tunnels=close_tunnels, if_version=if_version))
 
 
 class AsyncTokens:
@@ -77,6 +80,11 @@ class AsyncTokens:
         """Change its `description`, or when it `expires`. Raises NotFound, Conflict if it is revoked."""
         return await self._send(tokens.update(token_id, changes, if_version=if_version))
 
-    async def revoke(self, token_id: str, *, if_version: int | None = None) -> None:
-        """Let it be good for nothing, from now on and for good. Raises NotFound, Conflict."""
-        await self._send(tokens.revoke(token_id, if_version=if_version))
+    async def revoke(
+        self, token_id: str, *, close_tunnels: bool = False, if_version: int | None = None
+    ) -> None:
+        """Let it be good for nothing, from now on and for good. Raises NotFound, Conflict.
+
+        `close_tunnels` also closes the tunnels of agents that came with it.
+        """
+        await self._send(tokens.revoke(token_id, close_tunnels=close_tunnels, if_version=if_version))

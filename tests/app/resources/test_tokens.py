@@ -4,10 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 import h2s.token
+from app.database.models import JoinTokenRow
 from app.identity.records import hash_admin_token
-from app.management.credentials import Role
+from app.management.context import Work
+from app.management.credentials import Principal, Role
+from app.token_uses import count
 from tests.app.console import Console
 from tests.app.resources.test_routes import fields, problem
 
@@ -106,3 +110,58 @@ def test_tokens_are_for_admins(console: Console, role: Role) -> None:
 def test_times_have_their_zone(console: Console) -> None:
     made = console.post("/v1/tokens", API).json()["token"]
     assert datetime.fromisoformat(made["created"]).tzinfo == UTC
+
+
+def test_a_join_token_is_good_for_some_agents_and_says_how_many_it_has_let_in(any_console: Console) -> None:
+    api = any_console
+    made = api.post("/v1/tokens", JOIN | {"max_agents": 2})
+    where, token_id = made.headers["location"], made.json()["token"]["id"]
+    assert (made.json()["token"]["max_agents"], made.json()["token"]["agents"]) == (2, 0)
+
+    async def register(*agents: str) -> dict[tuple[str, str], str]:
+        async with Work(api.management, Principal("edge-1", Role.ADMIN), "").change() as change:
+            return await count(change, [(token_id, agent) for agent in agents])
+
+    refused: dict[tuple[str, str], str] = {}
+
+    async def crowd() -> None:
+        refused.update(await register("a", "a"))
+        refused.update(await register("a", "b", "c"))
+        refused.update(await register("d"))
+
+    api.run(crowd())
+    assert refused == {(token_id, "c"): "token_used_up", (token_id, "d"): "token_used_up"}
+    assert api.get(where).json()["agents"] == 2
+    events = api.get("/v1/events", params={"action": "use"}).json()["items"]
+    assert [(one["name"], one["after"]["agent"]) for one in events] == [(token_id, "b"), (token_id, "a")]
+    api.delete(where)
+    refused.clear()
+    api.run(crowd())
+    assert set(refused.values()) == {"token_unknown"}
+    assert fields(api.post("/v1/tokens", JOIN | {"max_agents": 0})) == ["join.max_agents"]
+
+
+def test_the_tunnels_of_a_revoked_token_are_closed_when_that_is_asked_for(any_console: Console) -> None:
+    api = any_console
+    where = api.post("/v1/tokens", JOIN).headers["location"]
+
+    def closed() -> list[str]:
+        found: list[str] = []
+
+        async def read() -> None:
+            async with api.database.read() as session:
+                rows = await session.scalars(select(JoinTokenRow.id).where(JoinTokenRow.close_tunnels))
+                found.extend(rows.all())
+
+        api.run(read())
+        return found
+
+    assert api.delete(where).status_code == 204
+    assert closed() == []
+    for _ in range(2):
+        assert api.delete(f"{where}?close_tunnels=true").status_code == 204
+    assert closed() == [where.rpartition("/")[2]]
+    actions = [one["action"] for one in api.get("/v1/events").json()["items"]]
+    assert actions == ["update", "revoke", "create"]
+    other = api.post("/v1/tokens", API).headers["location"]
+    assert fields(api.delete(f"{other}?close_tunnels=true")) == ["query.close_tunnels"]

@@ -79,6 +79,9 @@ def create_join_token(
     publish: Annotated[
         bool, Option("--publish", help="Serve its services to the public without a route.")
     ] = False,
+    max_agents: Annotated[
+        int | None, Option("--max-agents", metavar="N", min=1, help="How many agents it lets in.")
+    ] = None,
     expires: Expires = None,
     description: Description = "",
     secret_file: SecretFile = None,
@@ -92,6 +95,7 @@ def create_join_token(
             "services": service or ["*"],
             "labels": labels,
             "publish": publish,
+            "max_agents": max_agents,
             "expires": later(expires),
             "description": description,
         }
@@ -149,9 +153,15 @@ def set_token(
 
 @token.command("delete")
 @speaks_to_an_edge
-def delete_token(console: Console, token_id: Id) -> None:
+def delete_token(
+    console: Console,
+    token_id: Id,
+    close_tunnels: Annotated[
+        bool, Option("--close-tunnels", help="Also close the tunnels of agents that came with it.")
+    ] = False,
+) -> None:
     """Revoke a token: it is good for nothing, from now on and for good."""
-    console.client.tokens.revoke(token_id)
+    console.client.tokens.revoke(token_id, close_tunnels=close_tunnels)
     if console.is_table:
         typer.echo(f"token {token_id} is revoked")
 
@@ -204,7 +214,8 @@ def _good_for(one: JoinToken | ApiToken) -> str:
     if one.kind == "api":
         return one.role
     labels = "".join(f",{key}={value}" for key, value in one.labels.items())
-    return ",".join(one.services) + labels + (" (published)" if one.publish else "")
+    limit = "" if one.max_agents is None else f" ({one.agents} of {one.max_agents} agents)"
+    return ",".join(one.services) + labels + (" (published)" if one.publish else "") + limit
 
 
 def _row(one: JoinToken | ApiToken) -> list[str]:
