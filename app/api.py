@@ -27,7 +27,7 @@ from .openapi import describe
 
 __all__ = ["create_api"]
 
-OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
+OPEN = frozenset({"/healthz", "/readyz"})
 """What needs no token, beside the pages of the documentation."""
 TAGS = [
     {"name": "routes", "description": "Which requests go to which instances."},
@@ -89,10 +89,12 @@ def create_api(
         summary="Management API of one edge.",
         description=DESCRIPTION,
         version=version("backplane-server"),
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         openapi_tags=TAGS,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     api.state.management = management
     add_handlers(api)

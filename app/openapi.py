@@ -38,7 +38,6 @@ def describe(api: FastAPI) -> dict[str, Any]:
         tags=api.openapi_tags,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    document["servers"] = [{"url": "/", "description": "The edge that this document comes from."}]
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in REPLACED:
         schemas.pop(name, None)
@@ -70,7 +69,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _restore(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Put back what FastAPI takes out of examples: members that are null."""
+    """Put back what examples lose on their way: members that are null, and the order of the others."""
     if "$ref" in schema:
         _restore(example, schemas[schema["$ref"].rpartition("/")[2]], schemas)
     elif isinstance(example, list):
@@ -82,7 +81,11 @@ def _restore(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> N
             _restore(example, {"$ref": chosen["mapping"][example[chosen["propertyName"]]]}, schemas)
         for name in schema.get("required", ()):
             example.setdefault(name, None)
-        for name, inner in schema.get("properties", {}).items():
+        properties = schema.get("properties", {})
+        ordered = {name: example[name] for name in properties if name in example} | example
+        example.clear()
+        example.update(ordered)
+        for name, inner in properties.items():
             if name in example:
                 _restore(example[name], inner, schemas)
 

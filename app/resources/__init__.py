@@ -15,8 +15,8 @@ LARGE_BODIES = {"/v1/config": 64 * 1024 * 1024}
 def routers() -> list[APIRouter]:
     """Return what the app is made of."""
     return [
-        routes.explaining,
         routes.router,
+        routes.explaining,
         policies.router,
         policies.defaults,
         services.router,

@@ -14,8 +14,8 @@ from edge.port import PlaneReady
 from .console import TOKENS, Console, instance
 
 READY = PlaneReady(public="a:1", tunnel="b:2", pid=1)
-OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/redoc", "/", "/docs/start.js"}
-SCRIPTS = {"/docs/swagger-ui.js", "/docs/swagger-ui.css", "/docs/redoc.js"}
+OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/redoc", "/", "/docs/start.js", "/docs/redoc.css"}
+SCRIPTS = {"/docs/swagger-ui.js", "/docs/swagger-ui.css", "/docs/redoc.js", "/redoc/logo-mini.svg"}
 """What answers without a token."""
 
 
