@@ -5,6 +5,7 @@
 #   make lint                  format, lint, types, import contracts
 #   make bench [ARGS=...]      the benchmark, beside other systems: ARGS=--quick, ARGS=--help
 #   make openapi               writes openapi/openapi.json, after a change of the management API
+#   make reference             writes docs/cli.md, after a change of the command line
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
 #   make faults [ARGS=...]     whatever can break, 100 times: ARGS="--rounds 5 --only edge", ARGS=--write into the docs
 #   make compiled              the server as an ordinary installation has it, its data path compiled, in .venv/compiled
@@ -25,7 +26,7 @@ NATIVE := setup.py $(wildcard h2s/*/*.pyx h2s/engine/_native/*.pxi)
 HINT    = $(BIN)/python -c 'import h2s.engine.native, h2s.http1.native' 2>/dev/null || \
   echo "The portable HTTP/2 engine runs. For the fast one: apt-get install gcc python3-dev libnghttp2-dev && make native"
 
-.PHONY: demo test lint bench openapi fuzz faults schemas compiled native clean
+.PHONY: demo test lint bench openapi reference fuzz faults schemas compiled native clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -56,6 +57,9 @@ $(PEERS): $(STAMP)
 	  --constraint constraints.txt --editable ./sdk --editable '.[bench]' || \
 	  echo "there is no Envoy for this machine: it will not be measured" >&2
 	@touch $@
+
+reference: $(STAMP)
+	@$(BIN)/python -m backplane.cli.reference docs/cli.md
 
 openapi: $(STAMP)
 	@$(BIN)/python -m app.openapi_file openapi/openapi.json

@@ -22,7 +22,6 @@ from .resources.policies import AsyncDefaultPolicies, AsyncPolicies
 from .resources.routes import AsyncRoutes
 from .resources.tokens import AsyncTokens
 from .retry import RetryPolicy
-from .stream import SILENCE
 
 __all__ = ["AsyncClient"]
 
@@ -96,7 +95,7 @@ class AsyncClient:
     async def _stream(self, call: Call[None]) -> AsyncIterator[AsyncIterator[bytes]]:
         """Give the bytes of an answer as they come. Raises BackplaneError, as what iterates over them does."""
         with translated(self.endpoint.url):
-            response = await self._http.send(request(self._http, call, silence=SILENCE), stream=True)
+            response = await self._http.send(request(self._http, call), stream=True)
             try:
                 if response.status_code != 200:
                     await response.aread()

@@ -59,6 +59,8 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     repeat: Repeat = Repeat.UNDONE
+    patience: float | None = None
+    """Seconds for the edge to say something, if that may take longer than usual."""
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query as it is sent."""

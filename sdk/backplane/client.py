@@ -22,7 +22,6 @@ from .resources.policies import DefaultPolicies, Policies
 from .resources.routes import Routes
 from .resources.tokens import Tokens
 from .retry import RetryPolicy
-from .stream import SILENCE
 
 __all__ = ["Client"]
 
@@ -113,7 +112,7 @@ class Client:
     def _stream(self, call: Call[None]) -> Iterator[Iterator[bytes]]:
         """Give the bytes of an answer as they come. Raises BackplaneError, as what iterates over them does."""
         with translated(self.endpoint.url):
-            response = self._http.send(request(self._http, call, silence=SILENCE), stream=True)
+            response = self._http.send(request(self._http, call), stream=True)
             try:
                 if response.status_code != 200:
                     response.read()

@@ -90,9 +90,10 @@ class Endpoint:
         return cls(url=url or access.api, token=read_token(access.admin_token), ca_file=access.ca)
 
 
-def request(client: Any, call: Call[Any], *, silence: float | None = None) -> httpx.Request:
-    """Return a call as httpx sends it; `client` is either of its clients, `silence` the seconds between bytes."""
-    limits = {} if silence is None else {"timeout": httpx.Timeout(silence, connect=CONNECT_TIMEOUT)}
+def request(client: Any, call: Call[Any]) -> httpx.Request:
+    """Return a call as httpx sends it; `client` is either of its clients."""
+    patience = call.patience
+    limits = {} if patience is None else {"timeout": httpx.Timeout(patience, connect=CONNECT_TIMEOUT)}
     built: httpx.Request = client.build_request(
         call.method,
         call.path,

@@ -15,10 +15,8 @@ from .errors import BackplaneError, EdgeUnreachable, UnexpectedAnswer
 from .models.events import StreamedEvent
 from .retry import RetryPolicy
 
-__all__ = ["SILENCE", "EventDecoder", "Follower"]
+__all__ = ["EventDecoder", "Follower"]
 
-SILENCE = 45.0
-"""Seconds without a byte after which a stream is taken for dead; an edge gives a sign of life every 15."""
 MAX_EVENT = 16 * 1024 * 1024
 """Bytes of one event."""
 

@@ -14,6 +14,8 @@ __all__ = ["JSON_TYPE", "YAML_TYPE", "apply", "export", "export_text"]
 
 JSON_TYPE = "application/json"
 YAML_TYPE = "application/yaml"
+PATIENCE = 300.0
+"""Seconds for an edge to read, or write, 100,000 routes."""
 
 
 def export() -> Call[dict[str, Any]]:
@@ -40,6 +42,7 @@ def apply(
         understand=one_of(ConfigResult),
         # Once more would say that nothing was changed, and hide what was.
         repeat=Repeat.SAFELY if dry_run else Repeat.UNDONE,
+        patience=PATIENCE,
     )
 
 
@@ -51,6 +54,7 @@ def _export(form: str, media_type: str, understand: Any) -> Call[Any]:
         headers={"Accept": media_type},
         understand=understand,
         repeat=Repeat.SAFELY,
+        patience=PATIENCE,
     )
 
 

@@ -9,6 +9,9 @@ from .pages import PageOf, page
 
 __all__ = ["follow", "list_events"]
 
+SILENCE = 45.0
+"""Seconds without a byte after which a stream is taken for dead; an edge gives a sign of life every 15."""
+
 
 def list_events(query: Query) -> PageOf[Event]:
     """What was changed, the newest first."""
@@ -26,4 +29,5 @@ def follow(after: int | None) -> Call[None]:
         headers=headers,
         understand=nothing,
         repeat=Repeat.SAFELY,
+        patience=SILENCE,
     )

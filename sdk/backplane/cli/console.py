@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
+import typer
 from typer import Option
 
 from .connection import Place, find_endpoint
@@ -21,7 +22,7 @@ from .output import Format, print_data, print_table, warn
 if TYPE_CHECKING:
     from ..client import Client
 
-__all__ = ["Console", "speaks_to_an_edge"]
+__all__ = ["Console", "shared_options", "speaks_to_an_edge"]
 
 PANEL = "Which edge"
 
@@ -46,8 +47,9 @@ class Console:
         """The client of the edge. Raises CommandError if it is not clear which edge is meant."""
         if self._client is None:
             from ..client import Client
+            from ..retry import RetryPolicy
 
-            self._client = Client.at(find_endpoint(self._place))
+            self._client = Client.at(find_endpoint(self._place), retry=RetryPolicy(attempts=3))
         return self._client
 
     @property
@@ -81,8 +83,6 @@ class Console:
 
 def print_data_line(sentence: str) -> None:
     """Print one line for a person."""
-    import typer
-
     typer.echo(sentence)
 
 
@@ -112,8 +112,18 @@ def speaks_to_an_edge(function: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
+def shared_options() -> list[Any]:
+    """Return the options that every verb has, as typer knows them."""
+    program = typer.Typer()
+    program.command()(_options)
+    params: list[Any] = typer.main.get_command(program).params
+    return [one for one in params if "completion" not in one.name]
+
+
 def _options(
-    output: Annotated[Format, Option("--output", "-o", help="How to show the result.")] = Format.TABLE,
+    output: Annotated[
+        Format, Option("--output", "-o", metavar="table|json|yaml", help="How to show the result.")
+    ] = Format.TABLE,
     context: Annotated[
         str | None, Option("--context", metavar="NAME", help="A context.", rich_help_panel=PANEL)
     ] = None,

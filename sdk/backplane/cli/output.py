@@ -35,7 +35,7 @@ def paint(text: str, *, colour: str | None = None, bold: bool = False, stream: T
     """Return `text` in a colour, if that is allowed."""
     if not is_coloured(stream or sys.stdout):
         return text
-    return typer.style(text, fg=colour, bold=bold)
+    return typer.style(text, fg=colour, bold=bold or None)
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

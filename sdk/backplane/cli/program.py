@@ -13,17 +13,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from .completion import prepare_completion
 from .exit import CommandError, ExitCode
 from .streams import open_standard_streams
-from .verbs import add_verbs
 from .version import version
 
-__all__ = ["COMMANDS_GROUP", "main", "run"]
+__all__ = ["COMMANDS_GROUP", "command", "main", "run"]
 
 COMMANDS_GROUP = "backplane.commands"
 """Entry points of this group are verbs."""
@@ -38,9 +37,8 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code (see `exit`). Unexpected exceptions pass: they are bugs."""
-    command = typer.main.get_command(_program(arguments))
     try:
-        result = command.main(list(arguments), prog_name="backplane", standalone_mode=False)
+        result = command(arguments).main(list(arguments), prog_name="backplane", standalone_mode=False)
     except CommandError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:
@@ -48,6 +46,11 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return ExitCode.INTERRUPTED
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def command(arguments: Sequence[str]) -> Any:
+    """Return the command that these arguments are for, as typer runs it."""
+    return typer.main.get_command(_program(arguments))
 
 
 def _program(arguments: Sequence[str]) -> typer.Typer:
@@ -64,6 +67,8 @@ def _program(arguments: Sequence[str]) -> typer.Typer:
     for entry in entries:
         _add_verb(program, entry)
     if not arguments or arguments[0] not in {entry.name for entry in entries}:
+        from .verbs import add_verbs
+
         add_verbs(program)
     program.command()(version)
     return program

@@ -79,4 +79,4 @@ def target_text(name: str, selector: str, weight: int) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) < 10

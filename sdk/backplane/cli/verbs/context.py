@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -13,6 +13,9 @@ from typer import Argument, Option
 from ..exit import CommandError, ExitCode
 from ..failure import edge_errors
 from ..output import print_table
+
+if TYPE_CHECKING:
+    from ..contexts import Contexts
 
 __all__ = ["context", "login"]
 
@@ -61,7 +64,7 @@ def login(
         with Client.at(endpoint) as client:
             next(client.routes.list(page_size=1), None)
     known = Contexts.load()
-    chosen = name or urlsplit(address).hostname or "edge"
+    chosen = name or _free_name(known, endpoint.url)
     known.contexts[chosen] = Context(api=endpoint.url, token=token, ca_file=endpoint.ca_file)
     known.current = chosen
     known.save()
@@ -104,6 +107,14 @@ def delete_context(name: Name) -> None:
         known.current = None
     known.save()
     typer.echo(f"{name} is forgotten")
+
+
+def _free_name(known: Contexts, url: str) -> str:
+    """Return the host of an edge, with its port if the host alone is another edge."""
+    parts = urlsplit(url)
+    host = parts.hostname or url
+    other = known.contexts.get(host)
+    return host if other is None or other.api == url else parts.netloc
 
 
 def _ask(*, hidden: bool) -> str:

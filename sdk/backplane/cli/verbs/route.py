@@ -162,7 +162,7 @@ def route_to(
     targets: Annotated[list[str], Argument(metavar="[NAME[=WEIGHT]:]SELECTOR...")],
     policy: Policies = None,
 ) -> None:
-    """Create or replace the route of a host; it is called after it."""
+    """Create the route of a host, or replace the whole of it. It is called after the host."""
     name = default_name(place)
     content = _content(name, place, targets, None, None, None, None, policy, False, None)
     console.show_change(console.client.routes.replace(content), f"route {name} is set")
