@@ -28,6 +28,8 @@ __all__ = ["Database"]
 
 CONNECT_TIMEOUT = 5.0
 STATEMENT_TIMEOUT = 30.0
+LOCK_TIMEOUT = 10.0
+"""Seconds that PostgreSQL waits for somebody else's lock: writers queue up for the row with the version."""
 POOL_TIMEOUT = 5.0
 SQLITE_BUSY_TIMEOUT = 2.0
 """Seconds that a write waits for another program's lock on the file."""
@@ -163,7 +165,7 @@ class Database:
             self.url.dsn,
             timeout=CONNECT_TIMEOUT,
             command_timeout=STATEMENT_TIMEOUT,
-            server_settings={"application_name": "backplane"},
+            server_settings={"application_name": "backplane", "lock_timeout": str(int(LOCK_TIMEOUT * 1000))},
             **options,
         )
         return connection

@@ -65,7 +65,7 @@ def unavailable(error: BaseException) -> DatabaseUnavailable | None:
 def _is_state(cause: BaseException) -> bool:
     """Whether PostgreSQL reports a state of its own under the class of a statement's error."""
     code = getattr(cause, "sqlstate", None) or ""
-    return code == "25006" or code[:2] in {"08", "28", "53", "57", "58", "3D"}
+    return code in {"25006", "55P03"} or code[:2] in {"08", "28", "53", "57", "58", "3D"}
 
 
 def _words(error: BaseException) -> str:

@@ -103,6 +103,10 @@ class PostgresServer:
         asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
         return self.url(name)
 
+    def execute(self, statement: str) -> None:
+        """Do something as the server's owner."""
+        asyncio.run(self._execute(statement))
+
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(self.url("postgres"), timeout=PATIENCE)
         try:
