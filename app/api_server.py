@@ -2,8 +2,9 @@
 
 Uvicorn bounds neither the time that a head takes nor the number of connections, and sees one only when its TLS
 handshake is done. So the listening is the data plane's (`edge.listener`): a connection counts from its first moment, in
-all and of each address, and one that is too many is closed at once. A head has 10 s to come, a handshake too, and a
-client that reads nothing of its answer for a minute is let go.
+all and of each address. One that is too many of its address is closed at once; where there are too many in all, the
+oldest that has not shown a good token makes room, so that no crowd of strangers keeps an operator out. A head has 10 s
+to come, a handshake too, and a client that reads nothing of its answer for a minute is let go.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -60,6 +62,7 @@ class ApiServer(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                proxy_headers=False,  # nobody stands before it, so anybody could say them
                 timeout_keep_alive=IDLE_TIMEOUT,
                 timeout_graceful_shutdown=STOP_TIMEOUT,
             )
@@ -69,7 +72,8 @@ class ApiServer(uvicorn.Server):
         self._census = Census()
         self._listener = Listener(self._accept, per_turn=ACCEPTS_PER_TURN)
         self._turned_away = Complaints(log, "warning", "connections to the API turned away")
-        self._arrivals: set[asyncio.Task[None]] = set()
+        self._connections: dict[_Connection, asyncio.Task[None]] = {}
+        """Each with the task of its arrival, the oldest first."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -86,7 +90,7 @@ class ApiServer(uvicorn.Server):
         """Stop, and wait for what runs (uvicorn calls this)."""
         self._listener.stop(take_backlog=True)
         self._turned_away.close()
-        for task in self._arrivals:
+        for task in self._connections.values():
             task.cancel()
         await super().shutdown()
 
@@ -95,40 +99,60 @@ class ApiServer(uvicorn.Server):
     def _accept(self, sock: socket.socket, address: str) -> None:
         census = self._census
         is_crowded = census.of(address) >= MAX_CONNECTIONS_PER_ADDRESS and not ip_address(address).is_loopback
-        if is_crowded or census.total >= MAX_CONNECTIONS:
+        if is_crowded or not (census.total < MAX_CONNECTIONS or self._make_room()):
             self._turned_away.tell(peer=address)
             sock.close()
             return
         bound_unsent(sock)
         census.enter(address)
-        task = asyncio.get_running_loop().create_task(self._arrive(sock, address))
-        self._arrivals.add(task)
-        task.add_done_callback(self._arrivals.discard)
-
-    async def _arrive(self, sock: socket.socket, address: str) -> None:
-        """Shake hands, if with TLS, and start the protocol, which then answers for the address in the census."""
-        connection: _Connection = _Connection(
+        connection = _Connection(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        connection.on_lost = lambda: self._census.leave(address)
-        try:
-            with suppress(OSError, asyncio.TimeoutError):
-                await asyncio.get_running_loop().connect_accepted_socket(
-                    lambda: connection,
-                    sock,
-                    ssl=self._context,
-                    ssl_handshake_timeout=None if self._context is None else HANDSHAKE_TIMEOUT,
-                )
-        finally:
-            if not connection.is_made:
-                self._census.leave(address)
-                sock.close()
+        connection.on_lost = partial(self._forget, connection, address)
+        task = asyncio.get_running_loop().create_task(self._arrive(connection, sock))
+        self._connections[connection] = task
+        task.add_done_callback(partial(self._on_arrived, connection, sock))
+
+    def _make_room(self) -> bool:
+        """End the oldest connection whose client has not shown a good token. Returns whether there was one."""
+        for connection, arrival in self._connections.items():
+            if not connection.is_trusted and not connection.is_given_up:
+                connection.is_given_up = True
+                if connection.is_made:
+                    connection.transport.abort()
+                else:
+                    arrival.cancel()
+                return True
+        return False
+
+    def _forget(self, connection: _Connection, address: str) -> None:
+        del self._connections[connection]
+        self._census.leave(address)
+
+    async def _arrive(self, connection: _Connection, sock: socket.socket) -> None:
+        """Shake hands, if with TLS, and start the protocol, which from then on says when it ends."""
+        with suppress(OSError, asyncio.TimeoutError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                sock,
+                ssl=self._context,
+                ssl_handshake_timeout=None if self._context is None else HANDSHAKE_TIMEOUT,
+            )
+
+    def _on_arrived(self, connection: _Connection, sock: socket.socket, _: asyncio.Task[None]) -> None:
+        """Forget one that has not come to be; the task may have been cancelled before its first step."""
+        if not connection.is_made:
+            connection.on_lost()
+            sock.close()
 
 
 class _Connection(H11Protocol):
     """A connection whose client has to get on with it."""
 
     is_made = False
+    is_trusted = False
+    """Whether its client has shown a good token."""
+    is_given_up = False
     on_lost: Any = None
 
     _head_timer: asyncio.TimerHandle | None = None
@@ -160,6 +184,7 @@ class _Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next head. A connection that says nothing at all is kept for longer."""
+        self.is_trusted = self.is_trusted or "principal" in self.scope["state"]
         super().on_response_complete()
         is_idle = self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
         if not is_idle and not self.transport.is_closing() and self.cycle.response_complete:

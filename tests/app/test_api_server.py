@@ -25,7 +25,9 @@ Scene = Callable[[ApiServer], Awaitable[None]]
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """Answer without looking at the body; at /large with more than any buffer holds."""
+    """Answer without looking at the body; at /large with more than any buffer holds, at /own to one who is known."""
+    if scope["path"] == "/own":
+        scope["state"]["principal"] = "somebody"
     body = b"x" * LARGE if scope["path"] == "/large" else b"hello"
     length = str(len(body)).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
@@ -160,17 +162,42 @@ def test_rubbish_is_answered_with_a_problem() -> None:
     play(scene)
 
 
-def test_connections_are_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_of_those_who_are_known_are_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_server, "MAX_CONNECTIONS", 2)
 
     async def scene(server: ApiServer) -> None:
         pairs = [await connect(server) for _ in range(2)]
         for reader, writer in pairs:
-            writer.write(GET)
+            writer.write(GET.replace(b"/ ", b"/own "))
             await reader.readuntil(b"hello")
         third, third_writer = await connect(server)
         assert await until_closed(third) == b""
         for writer in (third_writer, *(writer for _, writer in pairs)):
+            writer.close()
+
+    play(scene)
+
+
+def test_a_crowd_of_strangers_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_server, "MAX_CONNECTIONS", 2)
+
+    async def scene(server: ApiServer) -> None:
+        known, known_writer = await connect(server)
+        known_writer.write(GET.replace(b"/ ", b"/own "))
+        await known.readuntil(b"hello")
+        writers = [known_writer]
+        before, writer = await connect(server)
+        writers.append(writer)
+        for _ in range(10):
+            reader, writer = await connect(server)
+            writers.append(writer)
+            writer.write(GET)
+            await reader.readuntil(b"hello")
+            assert await until_closed(before) in (b"", b"hello")
+            before = reader
+        known_writer.write(GET)
+        assert b"200 OK" in await known.readuntil(b"hello")
+        for writer in writers:
             writer.close()
 
     play(scene)
@@ -186,17 +213,17 @@ def test_a_handshake_counts_as_a_connection_and_is_not_waited_for(
     context.load_cert_chain(certificate.chain, certificate.key)
 
     async def scene(server: ApiServer) -> None:
-        silent, silent_writer = await connect(server)
-        crowd, crowd_writer = await connect(server)
-        assert await until_closed(crowd) == b""
-        assert await until_closed(silent) == b""
+        first, first_writer = await connect(server)
+        second, second_writer = await connect(server)
+        assert await until_closed(first) == b""
+        assert await until_closed(second) == b""
         await nobody_left(server)
         trusting = ssl.create_default_context(cafile=certificate.chain)
         trusting.check_hostname = False
         reader, writer = await connect(server, trusting)
         writer.write(GET)
         assert b"200 OK" in await reader.readuntil(b"hello")
-        for one in (silent_writer, crowd_writer, writer):
+        for one in (first_writer, second_writer, writer):
             one.close()
 
     play(scene, context)
