@@ -1,6 +1,7 @@
 """Health checks as a user writes them: a text, or in the file a table of the fields of `HealthCheck`.
 
 web=http:/healthz,expect=200-299+404,interval=5
+shop=grpc:shop.Basket
 db=tcp,timeout=1
 raw=none
 """
@@ -16,8 +17,11 @@ from h2s.messages import HealthCheck
 
 __all__ = ["CHECK_FORM", "make_check"]
 
-CHECK_FORM = "NAME=http:/PATH, NAME=tcp or NAME=none, for example web=http:/healthz,interval=5"
+CHECK_FORM = "NAME=http:/PATH, NAME=grpc, NAME=tcp or NAME=none, for example web=http:/healthz,interval=5"
+_ARGUMENTS = {"http": "path", "grpc": "service"}
+"""What stands behind a colon."""
 _FORMS = {
+    "service": "it is the name of a gRPC service, package.Service",
     "path": "it begins with / and has neither spaces nor letters beyond ASCII",
     "host": "it is HOST or HOST:PORT",
     "expect": "it is statuses and ranges of them, 200-299+404, in the file a list",
@@ -50,12 +54,12 @@ def make_check(name: str, value: object) -> HealthCheck:
 
 def _read(name: str, text: str) -> dict[str, object]:
     first, *pairs = [part.strip() for part in text.split(",")]
-    kind, colon, path = first.partition(":")
+    kind, colon, argument = first.partition(":")
     fields: dict[str, object] = {"kind": kind}
     if colon:
-        if kind != "http":
-            raise ValueError(f"check of {name!r}: only http has a path, {kind} has none")
-        fields["path"] = path
+        if kind not in _ARGUMENTS:
+            raise ValueError(f"check of {name!r}: only http and grpc have something behind a colon")
+        fields[_ARGUMENTS[kind]] = argument
     for pair in pairs:
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not value:

@@ -28,7 +28,7 @@ def agent(
         Option(
             "--check",
             metavar="NAME=CHECK",
-            help="How a service's upstreams are checked: http:/PATH[,KEY=VALUE], tcp or none; repeatable.",
+            help="How a service's upstreams are checked: http:/PATH[,KEY=VALUE], grpc, tcp or none; repeatable.",
             show_default="tcp",
         ),
     ] = None,

@@ -75,6 +75,8 @@ def _of_services(checks: Mapping[str, HealthCheck], info: ValidationInfo) -> Map
     for name in checks:
         if services is not None and name not in services:
             raise ValueError(f"there is no service {name!r} to check")
+        if services is not None and checks[name].kind == "grpc" and services[name][0].kind is not Kind.H2C:
+            raise ValueError(f"service {name!r} is checked by gRPC, but its upstreams are not h2c://")
     return checks
 
 

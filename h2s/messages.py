@@ -202,10 +202,13 @@ StatusRange = Annotated[str, Field(pattern=r"^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"),
 class HealthCheck(Message):
     """How an agent finds out whether an upstream can take requests. Times are in seconds."""
 
-    kind: Literal["http", "tcp", "none"] = "tcp"
-    """A GET request, a connection (over TLS with its handshake), or nothing: then it is always healthy."""
+    kind: Literal["http", "grpc", "tcp", "none"] = "tcp"
+    """A GET request, a call of gRPC's health service, a connection (over TLS with its handshake), or nothing: then it
+    is always healthy."""
     path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1024)] = "/"
     """What is requested, with its query."""
+    service: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]*$", max_length=127)] = ""
+    """The gRPC service that is asked for; without one the server as a whole."""
     host: Annotated[str, Field(pattern=r"^[!-.0->A-~]*$", max_length=255)] = ""
     """The host it is requested of; without one that of the upstream's address."""
     expect: Annotated[list[StatusRange], Field(min_length=1, max_length=32)] = ["200-399"]

@@ -11,6 +11,7 @@ from h2s.messages import HealthCheck
 from ..upstream import Channel, Pool, Trunk, UpstreamError
 from ..upstream.errors import UpstreamClosed, UpstreamInvalid
 from ..upstream.response import Event, Head, ResponseReader
+from .grpc import ask_grpc
 
 __all__ = ["probe"]
 
@@ -27,6 +28,10 @@ async def probe(pool: Pool, check: HealthCheck) -> str | None:
 
 
 async def _probe(pool: Pool, check: HealthCheck) -> str | None:
+    if check.kind == "grpc":
+        if pool.trunk is None:
+            return "a check by gRPC needs an upstream of h2c"
+        return await ask_grpc(pool, pool.trunk, check)
     result = await (_ask_http1(pool, check) if pool.trunk is None else _ask_http2(pool, pool.trunk, check))
     if isinstance(result, UpstreamError):
         return str(result)

@@ -15,6 +15,7 @@ from .test_config import failure, load
 def test_kind_alone_is_a_check() -> None:
     assert make_check("web", "tcp") == HealthCheck()
     assert make_check("web", "none") == HealthCheck(kind="none")
+    assert make_check("web", "grpc:shop.Basket") == HealthCheck(kind="grpc", service="shop.Basket")
     assert make_check("web", "http") == HealthCheck(kind="http", path="/")
 
 
@@ -41,10 +42,11 @@ def test_text_says_everything() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "kind: '' is none of http, tcp, none"),
-        ("https:/", "only http has a path"),
-        ("tcp:/x", "only http has a path"),
-        ("grpc", "kind: 'grpc' is none of http, tcp, none"),
+        ("", "kind: '' is none of http, grpc, tcp, none"),
+        ("https:/", "only http and grpc have"),
+        ("tcp:/x", "only http and grpc have"),
+        ("udp", "kind: 'udp' is none of http, grpc, tcp, none"),
+        ("grpc:a b", "service: it is the name of a gRPC service"),
         ("http:healthz", "path: it begins with /"),
         ("http:/a b", "path: it begins with /"),
         ("http:/\u00e4", "path: it begins with /"),
@@ -59,7 +61,7 @@ def test_text_says_everything() -> None:
         ("http:/,healthy=1.5", "healthy: '1.5' is not a whole number from 1 to 100"),
         ("http:/,unhealthy=0", "unhealthy: '0' is not a whole number from 1 to 100"),
         ("http:/,interval=1,interval=2", "interval is given twice"),
-        ("http:/,often=1", "'often' is none of kind, path, host, expect"),
+        ("http:/,often=1", "'often' is none of kind, path, service, host, expect"),
     ],
 )
 def test_wrong_check_is_refused_with_a_reason(text: str, reason: str) -> None:
@@ -97,6 +99,7 @@ def test_file_gives_checks_as_texts_or_tables(tmp_path: Path) -> None:
         (["api=tcp"], "there is no service 'api'"),
         (["web=tcp", "web=none"], "service 'web' has two checks"),
         (["tcp"], "is not NAME=http:/PATH"),
+        (["web=grpc"], "its upstreams are not h2c://"),
     ],
 )
 def test_checks_are_of_services(checks: list[str], reason: str) -> None:

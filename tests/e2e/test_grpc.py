@@ -16,7 +16,7 @@ from .address import free_address
 from .certificate import Certificate
 from .conftest import DIRECT
 from .programs import answers, eventually
-from .stage import Edge, Stage
+from .stage import Stage
 
 pytestmark = pytest.mark.e2e
 
@@ -25,10 +25,10 @@ TIMEOUT = 30
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A channel through the edge, and the edge."""
+    """A channel through the edge, and where the server is."""
 
     channel: Any
-    edge: Edge
+    upstream: str
 
     @property
     def served(self) -> bool:
@@ -57,12 +57,13 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Called]:
         argv = [sys.executable, "-m", "tests.e2e.grpcapp", "--port", str(address.port)]
         server = stage.run("grpcapp", argv)
         server.wait_until(lambda: "serving" in server.stdout, "the gRPC server serves")
-        agent = stage.agent("agent", edges=[edge], services={"web": f"h2c://{address}"}, ready=False)
+        check = ("--check", "web=grpc,interval=0.2,retry=0.2,unhealthy=1")
+        agent = stage.agent("agent", *check, edges=[edge], services={"web": f"h2c://{address}"}, ready=False)
         agent.wait_until(lambda: answers(f"{agent.admin_url}/readyz"), "the agent is ready")
         trusted = grpc.ssl_channel_credentials(certificate.chain.read_bytes())
         options = [("grpc.ssl_target_name_override", "web.localhost"), ("grpc.enable_http_proxy", 0)]
         with grpc.secure_channel(f"127.0.0.1:{edge.public.port}", trusted, options) as channel:
-            called = Called(channel, edge)
+            called = Called(channel, str(address))
             agent.wait_until(lambda: called.served, "the edge serves it")
             yield called
 
@@ -129,6 +130,19 @@ def test_cancelled_call_is_cancelled_at_the_server(called: Called) -> None:
     assert next(answers) == b"begun"
     answers.cancel()
     eventually(lambda: int(called.unary("Left", b"")) == begun + 1, within=15, what="the server knows")
+
+
+def test_server_that_says_it_is_not_serving_gets_no_calls(called: Called) -> None:
+    def turned_away() -> bool:
+        with pytest.raises(grpc.RpcError) as caught:
+            called.unary("Nothing", b"")
+        return bool(caught.value.code() is grpc.StatusCode.UNAVAILABLE)
+
+    called.unary("State", b"\x02")
+    eventually(turned_away, within=15, what="the edge sends it nothing")
+    with grpc.insecure_channel(called.upstream) as straight:
+        straight.unary_unary("/test.Echo/State")(b"\x01", timeout=TIMEOUT)
+    eventually(lambda: called.served, within=15, what="it is back")
 
 
 def test_many_calls_at_once_share_a_connection(called: Called) -> None:

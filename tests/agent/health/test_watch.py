@@ -17,7 +17,7 @@ from h2s.messages import HealthCheck
 from ...h2s.edges import serving
 from ...h2s.loops import until
 from ..conftest import Drive
-from ..relay.conftest import Upstream2
+from ..relay.conftest import Call, Upstream2
 
 QUICK = HealthCheck(interval=1000, retry=0.05, unhealthy=1)
 """Checks a failed upstream soon, and a good one only when there is a reason to."""
@@ -362,5 +362,54 @@ def test_connection_without_settings_is_no_upstream_that_speaks_http2(drive: Dri
             watched = Watched(f"h2c://127.0.0.1:{port}", check=HealthCheck(timeout=0.1))
             async with watched.running():
                 assert not watched.pools[0].healthy
+
+    drive(main)
+
+
+SERVING = b"\0\0\0\0\x02\x08\x01"
+NOT_SERVING = b"\0\0\0\0\x02\x08\x02"
+
+
+def grpc_answer(call: Call, message: bytes, status: bytes) -> None:
+    head = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+    if not message:
+        call.connection.send_head(call.stream_id, [*head, (b"grpc-status", status)], end_stream=True)
+        return
+    call.connection.send_head(call.stream_id, head, end_stream=False)
+    call.connection.send_data(call.stream_id, message, end_stream=False)
+    call.connection.send_trailers(call.stream_id, [(b"grpc-status", status)])
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "good"),
+    [
+        (SERVING, b"0", True),
+        (NOT_SERVING, b"0", False),
+        (b"\0\0\0\0\0", b"0", False),
+        (SERVING, b"2", False),
+        (b"", b"12", False),
+    ],
+)
+def test_grpc_server_is_asked_how_it_is(drive: Drive, message: bytes, status: bytes, good: bool) -> None:
+    async def main() -> None:
+        async with Upstream2(lambda call: grpc_answer(call, message, status)) as app:
+            watched = Watched(app.url, check=HealthCheck(kind="grpc", service="shop.Basket"))
+            async with watched.running():
+                assert watched.pools[0].healthy is good
+                await until(lambda: app.lost)
+            call = app.calls[0]
+            assert (b":path", b"/grpc.health.v1.Health/Check") in call.head
+            assert call.body == b"\0\0\0\0\x0d\x0a\x0bshop.Basket"
+
+    drive(main)
+
+
+def test_server_that_knows_no_grpc_is_not_serving(drive: Drive) -> None:
+    async def main() -> None:
+        async with Upstream2(lambda call: call.answer(b"404")) as app, serving(App()) as port:
+            for url_ in (app.url, url(port)):
+                watched = Watched(url_, check=HealthCheck(kind="grpc"))
+                async with watched.running():
+                    assert not watched.pools[0].healthy
 
     drive(main)

@@ -57,6 +57,18 @@ def hang(request: bytes, context: Any) -> Iterator[bytes]:
 
 
 LEFT: list[bytes] = []
+STATE = [b"\x08\x01"]
+
+
+def set_state(request: bytes, context: Any) -> bytes:
+    """Say from now on that this server serves, or not."""
+    STATE[0] = b"\x08" + request
+    return b""
+
+
+def check(request: bytes, context: Any) -> bytes:
+    """Answer as gRPC's health service does."""
+    return STATE[0]
 
 
 def main() -> None:
@@ -68,6 +80,7 @@ def main() -> None:
     methods = {
         "Unary": grpc.unary_unary_rpc_method_handler(unary),
         "Fail": grpc.unary_unary_rpc_method_handler(fail),
+        "State": grpc.unary_unary_rpc_method_handler(set_state),
         "Left": grpc.unary_unary_rpc_method_handler(left),
         "Count": grpc.unary_stream_rpc_method_handler(count),
         "Hang": grpc.unary_stream_rpc_method_handler(hang),
@@ -75,7 +88,13 @@ def main() -> None:
         "Chat": grpc.stream_stream_rpc_method_handler(chat),
     }
     server = grpc.server(ThreadPoolExecutor(16))
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
+    health = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler("test.Echo", methods),
+            grpc.method_handlers_generic_handler("grpc.health.v1.Health", health),
+        )
+    )
     assert server.add_insecure_port(f"127.0.0.1:{arguments.port}") == arguments.port
     server.start()
     print("serving", flush=True)
