@@ -136,7 +136,7 @@ def _probes(management: Management, *, open_metrics: bool) -> APIRouter:
         """Answer 200 while the edge accepts requests, 503 before that and when it drains."""
         readiness = Readiness(
             status="ok" if state.serving else "draining" if state.draining else "starting",
-            instances=sum(1 for instance in state.instances if instance.healthy and instance.tunnels),
+            instances=sum(1 for one in state.instances if one.healthy and one.tunnels and not one.drained),
             tunnels=state.tunnels,
         )
         code = status.HTTP_200_OK if state.serving else status.HTTP_503_SERVICE_UNAVAILABLE

@@ -57,7 +57,7 @@ class EdgeMetrics(Collector):
             (
                 one.service,
                 one.zone,
-                "draining" if not one.tunnels else "healthy" if one.healthy else "unhealthy",
+                "draining" if one.drained or not one.tunnels else "healthy" if one.healthy else "unhealthy",
             )
             for one in instances
         )

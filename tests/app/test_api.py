@@ -39,8 +39,10 @@ def test_readiness_follows_the_edges_life(
 
 def test_readiness_counts_instances_that_take_requests(console: Console) -> None:
     console.state.on_notice(READY)
-    console.connect(instance(), instance("api", healthy=0), instance("old", tunnels=0))
-    assert console.get("/readyz", role=None).json() == {"status": "ok", "instances": 1, "tunnels": 3}
+    console.connect(
+        instance(), instance("api", healthy=0), instance("old", tunnels=0), instance("new", drained=True)
+    )
+    assert console.get("/readyz", role=None).json() == {"status": "ok", "instances": 1, "tunnels": 4}
 
 
 def test_metrics_are_prometheus_text_for_those_who_may_read(console: Console) -> None:

@@ -38,6 +38,7 @@ def test_instances_are_counted_by_service_zone_and_health() -> None:
         make_instance(),
         make_instance(healthy=0),
         make_instance(tunnels=0),
+        make_instance().model_copy(update={"drained": True}),
         make_instance("api", zone="z"),
     )
     samples = scrape(RegistryState(instances=instances, tunnels=9))
@@ -45,7 +46,7 @@ def test_instances_are_counted_by_service_zone_and_health() -> None:
     assert {tuple(dict(labels).values()): value for labels, value in found.items()} == {
         ("healthy", "web", ""): 2,
         ("unhealthy", "web", ""): 1,
-        ("draining", "web", ""): 1,
+        ("draining", "web", ""): 2,
         ("healthy", "api", "z"): 1,
     }
     assert samples["backplane_tunnels", ()] == 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from app.database.models import EventRow
@@ -76,6 +76,12 @@ class EventService:
         async with self.work.read() as session:
             return await EventRepository(session).since(after, MAX_MISSED)
 
+    @property
+    def _may_listen(self) -> bool:
+        """Whether the token is still good: a stream may go on for longer than its token."""
+        work = self.work
+        return work.management.credentials.is_good(work.principal.id, datetime.now(UTC))
+
     async def stream(self, after: int | None) -> AsyncIterator[bytes]:
         """Yield server-sent events: those after `after`, if it is given, and then what happens."""
         with self.work.management.hub.listen() as listener:
@@ -86,13 +92,15 @@ class EventService:
                     last = row.id
                     yield _encode(told(row))
             while not (listener.lost and listener.queue.empty()):
+                if not self._may_listen:
+                    return
                 try:
                     async with asyncio.timeout(HEARTBEAT):
                         one = await listener.queue.get()
                 except TimeoutError:
                     yield b": still here\n\n"
                     continue
-                if one is None:
+                if one is None or not self._may_listen:
                     return
                 if one.id is None or one.id > last:
                     yield _encode(one)

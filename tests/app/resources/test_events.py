@@ -67,7 +67,7 @@ def test_events_are_filtered_and_come_in_pages(any_console: Console) -> None:
 
 
 def streaming(console: Console) -> EventService:
-    return EventService(Work(console.management, Principal("tester", Role.VIEWER), "1"))
+    return EventService(Work(console.management, Principal("viewer-1", Role.VIEWER), "1"))
 
 
 async def next_event(stream: AsyncIterator[bytes]) -> tuple[str, Any]:
@@ -108,6 +108,36 @@ def test_a_silent_stream_gives_signs_of_life(console: Console, monkeypatch: pyte
         assert [await anext(stream), await anext(stream)] == [b": welcome\n\n", b": still here\n\n"]
         await stream.aclose()  # type: ignore[attr-defined]
         assert not console.management.hub.has_listeners
+
+    console.run(main())
+
+
+def test_a_stream_ends_with_its_token(console: Console) -> None:
+    async def main() -> None:
+        stream = streaming(console).stream(None)
+        assert await anext(stream) == b": welcome\n\n"
+        console.management.hub.tell(Told("audit", {"name": "a"}, 1))
+        assert await next_event(stream) == ("audit", {"name": "a"})
+        console.credentials.replace(())
+        console.management.hub.tell(Told("audit", {"name": "b"}, 2))
+        assert [part async for part in stream] == []
+
+    console.run(main())
+
+
+def test_one_who_does_not_keep_up_hears_what_waits_and_that_more_is_lost(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "QUEUE", 2)
+
+    async def main() -> None:
+        stream = streaming(console).stream(None)
+        await anext(stream)
+        for number in range(3):
+            console.management.hub.tell(Told("audit", {"number": number}, number + 1))
+        heard = [await next_event(stream) for _ in range(3)]
+        assert heard == [("audit", {"number": 0}), ("audit", {"number": 1}), ("lost", {})]
+        assert [part async for part in stream] == []
 
     console.run(main())
 
