@@ -59,6 +59,7 @@ def _service(service: Service, capacity: int | None) -> ServiceState:
             UpstreamState(
                 url=pool.upstream.url[:MAX_TEXT],
                 healthy=pool.healthy,
+                reason="" if pool.healthy else pool.reason[:MAX_TEXT],
                 in_flight=pool.in_flight,
                 connections=pool.connections,
             )

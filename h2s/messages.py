@@ -316,6 +316,8 @@ class UpstreamState(Message):
 
     url: ShortText
     healthy: bool
+    reason: ShortText = ""
+    """Why it is not healthy."""
     in_flight: Count = 0
     connections: Count = 0
     """Open to it, idle or in use."""

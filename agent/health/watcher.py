@@ -45,6 +45,7 @@ class Watcher:
         self._quiet_until = self._loop.time() + check.grace
         self._wake = asyncio.Event()
         pool.healthy = self._standing.healthy
+        pool.reason = "it has not been checked yet"
         pool.on_failure = self._on_failure
 
     def configure(self, check: HealthCheck) -> None:
@@ -64,6 +65,8 @@ class Watcher:
                 continue
             self._standing.checking()
             reason = await probe(self.pool, check)
+            if reason is not None:
+                self.pool.reason = reason
             if check is self._check:
                 changed = self._standing.checked(good=reason is None, now=self._loop.time())
                 self._apply(changed, reason or "")
@@ -113,6 +116,7 @@ class Watcher:
         pool = self.pool
         pool.healthy = self._standing.healthy
         pool.failures = 0
+        pool.reason = reason
         if pool.healthy:
             log.info("upstream is healthy", upstream=pool.upstream.url)
         else:

@@ -35,6 +35,8 @@ class Pool:
         self.upstream = upstream
         self.healthy = True
         """Set by whoever checks; the balancer prefers healthy upstreams."""
+        self.reason = ""
+        """Why it is not healthy, from whoever checks."""
         self.failures = 0
         """Requests in a row that were left unanswered, or answered in the way of a gateway that fails."""
         self.on_failure: Callable[[UpstreamError | None], None] | None = None

@@ -268,6 +268,8 @@ def test_http_check_fails_by_another_status_or_none(drive: Drive, status: int) -
             watched = Watched(url(port), check=HealthCheck(kind="http", timeout=0.1))
             async with watched.running():
                 assert not watched.pools[0].healthy
+                said = f"/ was answered with {status}" if status else "no answer to a check within 0.1 s"
+                assert watched.pools[0].reason == said
                 await until(lambda: app.left)
 
     drive(main)
