@@ -194,6 +194,24 @@ def test_shell_completes_verbs_and_names(client: Any, edge: Any) -> None:
     assert complete("backplane route get sh", BACKPLANE_DATA_DIR="/nowhere") == []
 
 
+@pytest.mark.parametrize(
+    ("shell", "variables"), [("zsh", {}), ("fish", {"_TYPER_COMPLETE_FISH_ACTION": "get-args"})]
+)
+def test_other_shells_get_what_they_ask_for(shell: str, variables: dict[str, str]) -> None:
+    asked = {"_BACKPLANE_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": "backplane route w"}
+    done = subprocess.run(
+        backplane(),
+        env={**os.environ, **asked, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert "weights" in done.stdout
+    assert "list" not in done.stdout
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_script_is_for_each_shell(shell: str) -> None:
     done = subprocess.run(

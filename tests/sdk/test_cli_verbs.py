@@ -130,6 +130,17 @@ def test_file_is_applied_and_shown(on_edge: Run, client: Client, home: Path) -> 
     ]
 
 
+def test_many_warnings_are_summed_up(on_edge: Run, client: Client, home: Path) -> None:
+    routes = [
+        {"name": f"r{number}", "host": f"r{number}.example", "targets": [{"selector": "service=none"}]}
+        for number in range(12)
+    ]
+    (home / "edge.yaml").write_text(yaml.safe_dump({"routes": routes}))
+    warnings = on_edge("apply", "-f", "edge.yaml").err.splitlines()
+    assert len(warnings) == 11
+    assert warnings[-1] == "warning: and 2 more, which --output json shows"
+
+
 def test_export_can_be_applied_again(on_edge: Run, client: Client, home: Path) -> None:
     (home / "edge.yaml").write_text(CONFIG)
     on_edge("apply", "-f", "edge.yaml")

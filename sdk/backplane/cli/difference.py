@@ -47,11 +47,9 @@ def summary(result: ConfigResult) -> str:
 def _lines(document: Any) -> list[str]:
     if document is None:
         return []
-    import yaml
+    from .yaml import to_yaml
 
-    shown = _without_empty(document) if isinstance(document, dict) else document
-    text: str = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
-    return text.splitlines()
+    return to_yaml(_without_empty(document)).splitlines()
 
 
 def _without_empty(document: Any) -> Any:

@@ -30,17 +30,13 @@ def read_bytes(file: Path) -> bytes:
 
 def read_document(file: Path) -> dict[str, Any]:
     """Return what a YAML or JSON file says, which is a mapping. Raises CommandError."""
-    import yaml
+    from .yaml import YamlError, from_yaml
 
     content = read_bytes(file)
     try:
-        document = yaml.safe_load(content)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" in line {mark.line + 1}" if mark is not None else ""
-        raise CommandError(f"{file} is not YAML{where}: {error.problem}", ExitCode.USAGE) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CommandError(f"{file} is not YAML: {' '.join(str(error).split())}", ExitCode.USAGE) from None
+        document = from_yaml(content)
+    except YamlError as error:
+        raise CommandError(f"{file} {error}", ExitCode.USAGE) from None
     if not isinstance(document, dict):
         raise CommandError(f"{file} is not a mapping of names to values", ExitCode.USAGE)
     return document

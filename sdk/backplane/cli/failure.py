@@ -21,7 +21,12 @@ def edge_errors() -> Iterator[None]:
     try:
         yield
     except errors.EdgeUntrusted as error:
-        raise CommandError(f"{error}: name its CA with --ca-file", ExitCode.TRUST) from None
+        way_out = (
+            "use a name that its certificate has"
+            if "mismatch" in str(error)
+            else "name its CA with --ca-file"
+        )
+        raise CommandError(f"{error}: {way_out}", ExitCode.TRUST) from None
     except errors.EdgeUnreachable as error:
         raise CommandError(f"no answer from {error}: is the edge running?", ExitCode.UNAVAILABLE) from None
     except errors.TokenUnusable as error:

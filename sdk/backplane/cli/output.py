@@ -63,9 +63,9 @@ def print_details(pairs: Iterable[tuple[str, str | Sequence[str]]]) -> None:
 def print_data(data: Any, form: Format) -> None:
     """Print what JSON can say as JSON or YAML."""
     if form is Format.YAML:
-        import yaml
+        from .yaml import to_yaml
 
-        typer.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100), nl=False)
+        typer.echo(to_yaml(data), nl=False)
     else:
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
 

@@ -11,7 +11,7 @@ from typer import Option
 from ..console import Console, speaks_to_an_edge
 from ..difference import difference, summary
 from ..documents import read_bytes
-from ..exit import CommandError, ExitCode
+from ..exit import ExitCode
 from ..output import Format, print_data, warn
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["apply", "export"]
 
-ATTEMPTS = 5
-"""How often a configuration is compared that others change meanwhile."""
+MAX_WARNINGS = 10
+"""Warnings that are shown one by one."""
 
 
 @speaks_to_an_edge
@@ -37,24 +37,12 @@ def apply(
     """Make routes and policies what a file says, in one step, and show what that changes.
 
     A part that the file has (routes, policies, default_policies) is then exactly as it says: a route that it does not
-    name is deleted. A part that it does not have stays as it is. Exactly what is shown is done, or nothing.
+    name is deleted. A part that it does not have stays as it is.
     """
-    content = read_bytes(file)
     kind = "application/json" if file.suffix == ".json" else "application/yaml"
-    client = console.client.config
-    from ...errors import PreconditionFailed
-
-    for _ in range(ATTEMPTS):
-        planned = client.apply(content, dry_run=True, media_type=kind)
-        result = planned
-        if not dry_run and planned.changes:
-            try:
-                result = client.apply(content, media_type=kind, if_version=planned.version)
-            except PreconditionFailed:
-                continue  # somebody changed something else meanwhile: what was planned is not what it would do
-        _show(console, result)
-        return ExitCode.DIFFERENT if dry_run and exit_code and planned.changes else ExitCode.OK
-    raise CommandError("others change the configuration all the time: try again", ExitCode.UNAVAILABLE)
+    result = console.client.config.apply(read_bytes(file), dry_run=dry_run, media_type=kind)
+    _show(console, result)
+    return ExitCode.DIFFERENT if dry_run and exit_code and result.changes else ExitCode.OK
 
 
 @speaks_to_an_edge
@@ -74,5 +62,7 @@ def _show(console: Console, result: ConfigResult) -> None:
         typer.echo(summary(result))
     else:
         print_data(result.model_dump(mode="json"), console.format)
-    for one in result.warnings:
+    for one in result.warnings[:MAX_WARNINGS]:
         warn(f"{one.field}: {one.detail}")
+    if len(result.warnings) > MAX_WARNINGS:
+        warn(f"and {len(result.warnings) - MAX_WARNINGS} more, which --output json shows")

@@ -64,10 +64,9 @@ def _line(one: StreamedEvent, form: Format) -> str:
     if form is Format.JSON:
         return json.dumps({"event": one.kind, "id": one.id, "data": one.data}, ensure_ascii=False)
     if form is Format.YAML:
-        import yaml
+        from ..yaml import to_yaml
 
-        content = {"event": one.kind, "id": one.id, "data": one.data}
-        return "---\n" + str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True)).rstrip()
+        return "---\n" + to_yaml({"event": one.kind, "id": one.id, "data": one.data}).rstrip()
     event = one.event
     if event is not None:
         return "  ".join(_row(event))
