@@ -90,7 +90,7 @@ class Call(Generic[T]):
 
 def path(*segments: str) -> str:
     """Return the path below `/v1` of these segments."""
-    return "/v1/" + "/".join(quote(segment, safe=":") for segment in segments)
+    return "/v1/" + "/".join(quote(segment, safe=":", errors="replace") for segment in segments)
 
 
 def json_body(content: Any) -> dict[str, Any]:

@@ -39,6 +39,11 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
+        try:
+            httpx.URL(self.url)
+            _ = parts.port
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ValueError(f"{self.url!r} is not a URL: {error}") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{self.url!r} is not a URL of an edge's API, such as {LOCAL_URL}")
         if parts.username or parts.password or parts.query or parts.fragment:
@@ -118,6 +123,8 @@ def translated(url: str) -> Iterator[None]:
         yield
     except httpx.HTTPError as error:
         raise _translate(error, url) from error
+    except httpx.InvalidURL as error:
+        raise BackplaneError(f"this cannot be asked for: {error}") from None
 
 
 def _translate(error: httpx.HTTPError, url: str) -> EdgeUnreachable:

@@ -95,6 +95,9 @@ def test_edge_that_is_not_there_is_said_to_be(run: Run, edge: Edge) -> None:
     [
         ("http://198.51.100.7:7000", "in the clear"),
         ("ftp://x", "is not a URL of an edge's API"),
+        ("https://x:99999", "is not a URL"),
+        ("https://[::1", "Invalid IPv6 URL"),
+        ("https://x\x00y", "is not a URL"),
         ("https://user:pass@x", "has no user"),
     ],
 )

@@ -107,6 +107,10 @@ def test_route_is_disabled_enabled_and_deleted(on_edge: Run, client: Client, edg
         (["create", "x y", "x.example", "a=b"], ExitCode.REFUSED, "name: "),
         (["weights", "x", "v1"], ExitCode.USAGE, "is not NAME=WEIGHT"),
         (["set", "x", "-f", "missing.yaml"], ExitCode.USAGE, "missing.yaml: No such file"),
+        (["set", "", "x.example", "a=b"], ExitCode.USAGE, "what is to be put has no name"),
+        (["get", "\udcff"], ExitCode.REFUSED, "path.name: "),
+        (["list", "--host", "\udcff"], ExitCode.USAGE, "surrogates not allowed"),
+        (["get", "x" * 70000], ExitCode.FAILURE, "this cannot be asked for"),
         (["lst"], ExitCode.USAGE, "No such command 'lst'"),
     ],
 )

@@ -35,6 +35,8 @@ def edge_errors() -> Iterator[None]:
         raise CommandError(_sentence(error), _code(error)) from None
     except errors.BackplaneError as error:
         raise CommandError(str(error)) from None
+    except ValueError as error:  # of an argument that no edge could be asked about, such as an empty name
+        raise CommandError(" ".join(str(error).split()), ExitCode.USAGE) from None
 
 
 def _code(error: Exception) -> ExitCode:
