@@ -79,6 +79,10 @@ class Plan:
         edge = ["--edge", f"127.0.0.1:{self.tunnel}", "--token-file", str(self.data_dir / "join-token")]
         return [BACKPLANE, "agent", *edge, "--service", f"web=http://127.0.0.1:{port}"]
 
+    def operator_command(self, *arguments: str) -> list[str]:
+        """Return the command line of an operator's verb."""
+        return [BACKPLANE, *arguments, "--data-dir", str(self.data_dir)]
+
 
 def main() -> int:
     """Run the demo and return its exit code."""
@@ -175,13 +179,19 @@ def introduction(plan: Plan) -> str:
 Backplane is up.
 
   public   {plan.public_url}/  and  http://web.localhost:{plan.public}/
-  API      {plan.api_url}/
+  API      {plan.api_url}/docs
   files    {plan.folder}
 
 Try:
 
   curl {plan.public_url}/hello
   curl -H 'X-Colour: blue' -d 'some=data' http://web.localhost:{plan.public}/form
+
+A route of your own, and how the edge is (more in docs/guide.md):
+
+  {shlex.join(plan.operator_command("route", "shop.localhost", "service=web"))}
+  curl http://shop.localhost:{plan.public}/
+  {shlex.join(plan.operator_command("status"))}
 
 A second instance, each line in a terminal of its own; requests then go to both:
 

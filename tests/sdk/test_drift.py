@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backplane import models
+from backplane import AsyncClient, Client, models
 from backplane.call import Call
 from backplane.calls import config, events, live, policies, routes, tokens
 from backplane.models.shared import Model
@@ -152,6 +152,26 @@ def test_model_is_what_the_document_says(document: Any, name: str) -> None:
 def test_every_model_is_compared() -> None:
     known = {one for _, one in inspect.getmembers(models, inspect.isclass) if issubclass(one, Model)}
     assert known - set(COMPONENTS.values()) == {models.Model, models.Page, models.OtherRule}
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    waiting, coroutines = Client("http://127.0.0.1:1"), AsyncClient("http://127.0.0.1:1")
+    pairs = [(Client, AsyncClient)]
+    pairs += [
+        (type(one), type(getattr(coroutines, name))) for name, one in vars(waiting).items() if name[0] != "_"
+    ]
+    for one, other in pairs:
+        assert methods(one) == methods(other), one
+
+
+def methods(kind: type) -> dict[str, list[tuple[str, object]]]:
+    """Return the public methods of a class, each with its parameters and their defaults."""
+    found = inspect.getmembers(kind, lambda one: inspect.isfunction(one) or inspect.ismethod(one))
+    return {
+        name: [(one.name, one.default) for one in inspect.signature(method).parameters.values()]
+        for name, method in found
+        if not name.startswith("_")
+    }
 
 
 def properties(schema: Mapping[str, Any]) -> dict[str, str]:
