@@ -84,7 +84,7 @@ class Forward:
         self._stream_id = stream_id
         self._service = service
         self._pool: Pool = service.pick()
-        self._tried: list[Pool] = []
+        self._tried: tuple[Pool, ...] = ()
         """Upstreams that could not be reached."""
         self._budget: Budget = service.budget
         self._on_done = on_done
@@ -212,7 +212,7 @@ class Forward:
 
     def _go_elsewhere(self, error: UpstreamError) -> bool:
         """Try another upstream of the service, for nothing was sent to this one; False if there is none."""
-        self._tried.append(self._pool)
+        self._tried = (*self._tried, self._pool)
         other = self._service.another(self._tried)
         if other is None:
             return False

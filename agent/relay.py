@@ -92,7 +92,7 @@ class Relay:
         self._service = service
         self._pool = pool
         self._trunk = _trunk_of(pool)
-        self._tried: list[Pool] = []
+        self._tried: tuple[Pool, ...] = ()
         """Upstreams that could not be reached."""
         self._budget: Budget = service.budget
         self._on_done = on_done
@@ -217,7 +217,7 @@ class Relay:
             self._fail(UpstreamTimeout("the upstream sent no response head in time"))
 
     def _go_elsewhere(self, error: UpstreamError) -> bool:
-        self._tried.append(self._pool)
+        self._tried = (*self._tried, self._pool)
         other = self._service.another(self._tried)
         if other is None:
             return False
