@@ -110,5 +110,13 @@ def test_instances_are_drained_by_command(on_edge: Run, client: Client, web: Ins
     assert web.id in on_edge("instance", "list", "--drained").out
     assert on_edge("instance", "resume", web.id).code == 0
     assert "release=v1" in on_edge("instance", "get", web.id).out
+    assert [
+        line.split() for line in on_edge("instance", "count", "service", "release", "zone").out.splitlines()
+    ] == [
+        ["SERVICE", "RELEASE", "ZONE", "HEALTHY", "DRAINING", "CAPACITY"],
+        ["web", "v1", "-", "1/1", "-", str(web.capacity)],
+    ]
+    assert on_edge("instance", "count", "service", "--selector", "release=v2").out == ""
+    assert on_edge("tunnel", "list", "service=web").out.splitlines()[1].split()[1] == web.agent
     gone = on_edge("instance", "disconnect", "web.nobody", "--grace", "0")
     assert gone.code == ExitCode.NOT_FOUND

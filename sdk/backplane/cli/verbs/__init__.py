@@ -14,6 +14,7 @@ from .policy import policy
 from .route import route
 from .status import status
 from .token import token
+from .tunnel import tunnel
 
 __all__ = ["add_verbs"]
 
@@ -22,6 +23,13 @@ def add_verbs(program: typer.Typer) -> None:
     """Add them to the command."""
     for verb in (login, status, explain, events, apply, export, completion):
         program.command()(verb)
-    groups = {"context": context, "route": route, "policy": policy, "token": token, "instance": instance}
+    groups = {
+        "context": context,
+        "route": route,
+        "policy": policy,
+        "token": token,
+        "instance": instance,
+        "tunnel": tunnel,
+    }
     for name, group in groups.items():
         program.add_typer(group, name=name)

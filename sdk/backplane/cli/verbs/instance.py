@@ -13,7 +13,7 @@ from ..output import print_data, print_details
 from ..times import age, moment
 
 if TYPE_CHECKING:
-    from ...models import Drain, Instance
+    from ...models import Drain, Instance, InstanceCount
 
 __all__ = ["instance"]
 
@@ -60,6 +60,28 @@ def get_instance(console: Console, instance_id: Id) -> None:
         print_details(_details(found))
     else:
         print_data(found.model_dump(mode="json"), console.format)
+
+
+@instance.command("count")
+@speaks_to_an_edge
+def count_instances(
+    console: Console,
+    keys: Annotated[
+        list[str], Argument(metavar="KEY...", help="service, zone, agent or labels", show_default=False)
+    ],
+    selector: Annotated[
+        str | None, Option("--selector", metavar="SELECTOR", help="Only those that it picks.")
+    ] = None,
+) -> None:
+    """Count the instances of each service, zone or value of a label, and of combinations of them."""
+    found = console.client.instances.count(keys, selector=selector, page_size=1000)
+    headings = [*(key.upper() for key in keys), "HEALTHY", "DRAINING", "CAPACITY"]
+
+    def row(one: InstanceCount) -> list[str]:
+        common = [one.by.get(key) or "" for key in keys]
+        return [*common, f"{one.healthy}/{one.instances}", str(one.draining or ""), str(one.capacity)]
+
+    console.show_list(found, headings, row)
 
 
 @instance.command("drain")
