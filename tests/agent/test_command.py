@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -9,7 +10,9 @@ import typer
 from agent.command import agent
 from agent.config import AgentSettings
 from backplane.cli.program import run
-from backplane.cli.settings import Spelling
+from backplane.cli.settings import Spelling, variable_name
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "agent.md"
 
 OPTIONS = {
     name: next(item for item in hint.__metadata__)
@@ -37,6 +40,20 @@ def test_help_shows_the_real_defaults() -> None:
         value = field.default
         expected = f"{value:g}" if isinstance(value, float) else str(value)
         assert OPTIONS[key].show_default == expected, key
+
+
+def test_reference_has_every_setting_with_its_default() -> None:
+    rows = {}
+    for line in REFERENCE.read_text("utf-8").splitlines():
+        if line.startswith("| `--"):
+            flag_, variable, key, default = [cell.strip() for cell in line.strip("|").split(" | ")]
+            rows[key.split("`")[1]] = (flag_.split("`")[1].split()[0], variable.split("`")[1], default)
+    assert set(rows) == set(AgentSettings.model_fields)
+    for key, (flag_, variable, default) in rows.items():
+        field = AgentSettings.model_fields[key]
+        assert (flag_, variable) == (flag(key), variable_name(key))
+        if isinstance(field.default, float | int):
+            assert default.startswith(f"`{field.default:g}`"), key
 
 
 def test_no_option_has_a_default_of_its_own() -> None:
