@@ -192,6 +192,13 @@ class DocumentService(Generic[S, Row]):
             await self.repository(change.session).remove(name)
             change.record("delete", self.kind, name, before=row.spec)
 
+    def named(self, name: str, body: BaseModel) -> S:
+        """Return the spec that is to be put under a name. Raises Invalid, also if it says another one."""
+        content = body.model_dump()
+        if content.get("name") not in (None, "", name):
+            raise Invalid.of("name", f"the path says {name!r}: a {self.kind}'s name never changes")
+        return self.validated({**content, "name": name})
+
     def validated(self, content: dict[str, Any]) -> S:
         """Return the spec of a document. Raises Invalid."""
         try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Header, Response, status
 
 from .problem import PreconditionFailed
 
-__all__ = ["IfMatch", "IfNoneMatch", "check_match", "etag"]
+__all__ = ["IfMatch", "IfNoneMatch", "check_match", "check_none_match", "etag", "tag", "tag_new"]
 
 IfMatch = Annotated[
     str | None,
@@ -25,6 +25,18 @@ IfNoneMatch = Annotated[
 def etag(version: int) -> str:
     """Return the ETag of a version."""
     return f'"{version}"'
+
+
+def tag(response: Response, version: int) -> None:
+    """Say in an answer which version it shows."""
+    response.headers["ETag"] = etag(version)
+
+
+def tag_new(response: Response, version: int, *, path: str) -> None:
+    """Say in an answer that what it shows was made just now, and where it is."""
+    response.status_code = status.HTTP_201_CREATED
+    response.headers["Location"] = path
+    tag(response, version)
 
 
 def check_match(if_match: str | None, version: int | None, *, what: str) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from app.management.access import Editor, Viewer
 from app.management.answers import ok, problems
 from app.management.context import WorkOf
-from app.management.versions import IfMatch, etag
+from app.management.versions import IfMatch, etag, tag
 
 from .schemas import EXAMPLE, ConfigDocument, ConfigResult
 from .service import ConfigService
@@ -77,5 +77,5 @@ async def apply_config(
     body = await request.body()
     content = await asyncio.to_thread(parse, body, request.headers.get("content-type", ""))
     result = await ConfigService(work).apply(content, dry_run=dry_run, if_match=if_match)
-    response.headers["ETag"] = etag(result.version)
+    tag(response, result.version)
     return result

@@ -9,8 +9,7 @@ from app.management.answers import created, ok, problems
 from app.management.context import WorkOf
 from app.management.names import NameInPath
 from app.management.pages import PagingQuery, cursor_of
-from app.management.problem import Invalid
-from app.management.versions import IfMatch, IfNoneMatch, etag
+from app.management.versions import IfMatch, IfNoneMatch, tag, tag_new
 
 from .schemas import DefaultPolicies, Policy, PolicyInput, PolicyPage, PolicyPatch, PolicyReplacement
 from .service import DefaultPolicyService, PolicyService
@@ -46,8 +45,7 @@ async def create_policy(work: WorkOf, _: Editor, body: PolicyInput, response: Re
     """Add a policy. It does nothing until a route uses it."""
     service = PolicyService(work)
     row = await service.create(body.spec())
-    response.headers["Location"] = f"/v1/policies/{row.name}"
-    response.headers["ETag"] = etag(row.version)
+    tag_new(response, row.version, path=f"/v1/policies/{row.name}")
     return service.view(row)
 
 
@@ -56,7 +54,7 @@ async def get_policy(work: WorkOf, _: Viewer, name: NameInPath, response: Respon
     """Answer with a policy and its ETag."""
     service = PolicyService(work)
     row = await service.get(name)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row.version)
     return service.view(row)
 
 
@@ -75,15 +73,14 @@ async def replace_policy(
     if_none_match: IfNoneMatch = None,
 ) -> Policy:
     """Put a policy under its name. Doing it again changes nothing."""
-    if body.name and body.name != name:
-        raise Invalid.of("name", f"the path says {name!r}: a policy's name never changes")
     service = PolicyService(work)
-    spec = service.validated({**body.model_dump(), "name": name})
-    row, is_new = await service.replace(spec, if_match=if_match, if_none_match=if_none_match)
+    row, is_new = await service.replace(
+        service.named(name, body), if_match=if_match, if_none_match=if_none_match
+    )
     if is_new:
-        response.status_code = status.HTTP_201_CREATED
-        response.headers["Location"] = f"/v1/policies/{row.name}"
-    response.headers["ETag"] = etag(row.version)
+        tag_new(response, row.version, path=f"/v1/policies/{row.name}")
+    else:
+        tag(response, row.version)
     return service.view(row)
 
 
@@ -98,7 +95,7 @@ async def patch_policy(
     """Apply a JSON merge patch: what is not named stays as it is."""
     service = PolicyService(work)
     row = await service.patch(name, body.model_dump(exclude_unset=True), if_match=if_match)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row.version)
     return service.view(row)
 
 
@@ -117,7 +114,7 @@ async def delete_policy(work: WorkOf, _: Editor, name: NameInPath, if_match: IfM
 async def get_default_policies(work: WorkOf, _: Viewer, response: Response) -> DefaultPolicies:
     """Answer with the names of the policies that apply to `<service>.<domain>`."""
     policies, version = await DefaultPolicyService(work).get()
-    response.headers["ETag"] = etag(version)
+    tag(response, version)
     return DefaultPolicies(policies=policies)
 
 
@@ -129,5 +126,5 @@ async def replace_default_policies(
 ) -> DefaultPolicies:
     """Say which policies apply to `<service>.<domain>`, in this order."""
     policies, version = await DefaultPolicyService(work).replace(body.policies, if_match=if_match)
-    response.headers["ETag"] = etag(version)
+    tag(response, version)
     return DefaultPolicies(policies=policies)

@@ -14,8 +14,7 @@ from app.management.context import WorkOf
 from app.management.live import page_of
 from app.management.names import NameInPath
 from app.management.pages import PagingQuery, cursor_of
-from app.management.problem import Invalid
-from app.management.versions import IfMatch, IfNoneMatch, etag
+from app.management.versions import IfMatch, IfNoneMatch, tag, tag_new
 from edge.explain import Explanation, Question
 
 from .discovered import discovered_routes
@@ -72,8 +71,7 @@ async def create_route(work: WorkOf, _: Editor, body: RouteInput, response: Resp
     """Add a route. It is in effect when the answer comes."""
     service = RouteService(work)
     row = await service.create(body.spec())
-    response.headers["Location"] = f"/v1/routes/{row.name}"
-    response.headers["ETag"] = etag(row.version)
+    tag_new(response, row.version, path=f"/v1/routes/{row.name}")
     return service.view(row, warn=True)
 
 
@@ -82,7 +80,7 @@ async def get_route(work: WorkOf, _: Viewer, name: NameInPath, response: Respons
     """Answer with a route and its ETag."""
     service = RouteService(work)
     row = await service.get(name)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row.version)
     return service.view(row, warn=True)
 
 
@@ -101,15 +99,14 @@ async def replace_route(
     if_none_match: IfNoneMatch = None,
 ) -> Route:
     """Put a route under its name. Doing it again changes nothing."""
-    if body.name and body.name != name:
-        raise Invalid.of("name", f"the path says {name!r}: a route's name never changes")
     service = RouteService(work)
-    spec = service.validated({**body.model_dump(), "name": name})
-    row, created = await service.replace(spec, if_match=if_match, if_none_match=if_none_match)
+    row, created = await service.replace(
+        service.named(name, body), if_match=if_match, if_none_match=if_none_match
+    )
     if created:
-        response.status_code = status.HTTP_201_CREATED
-        response.headers["Location"] = f"/v1/routes/{row.name}"
-    response.headers["ETag"] = etag(row.version)
+        tag_new(response, row.version, path=f"/v1/routes/{row.name}")
+    else:
+        tag(response, row.version)
     return service.view(row, warn=True)
 
 
@@ -122,7 +119,7 @@ async def patch_route(
     """Apply a JSON merge patch: what is not named stays as it is."""
     service = RouteService(work)
     row = await service.patch(name, body.model_dump(exclude_unset=True), if_match=if_match)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row.version)
     return service.view(row, warn=True)
 
 
@@ -135,7 +132,7 @@ async def set_weights(
     """Set the weights of a route's targets in one step, for a canary or a blue/green switch."""
     service = RouteService(work)
     row = await service.set_weights(name, body, if_match=if_match)
-    response.headers["ETag"] = etag(row.version)
+    tag(response, row.version)
     return service.view(row, warn=True)
 
 

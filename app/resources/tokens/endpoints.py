@@ -11,7 +11,7 @@ from app.management.answers import created, ok, problems
 from app.management.context import WorkOf
 from app.management.names import Identifier
 from app.management.pages import PagingQuery, cursor_of
-from app.management.versions import IfMatch, etag
+from app.management.versions import IfMatch, tag, tag_new
 
 from .schemas import CreatedToken, Token, TokenInput, TokenPage, TokenPatch
 from .service import TokenService
@@ -71,8 +71,7 @@ async def create_token(
 ) -> CreatedToken:
     """Make a token. Its secret is in this answer alone: it is kept as a hash."""
     token, secret = await TokenService(work).create(body)
-    response.headers["Location"] = f"/v1/tokens/{token.id}"
-    response.headers["ETag"] = etag(token.version)
+    tag_new(response, token.version, path=f"/v1/tokens/{token.id}")
     return CreatedToken(token=token, secret=secret)
 
 
@@ -80,7 +79,7 @@ async def create_token(
 async def get_token(work: WorkOf, _: Admin, token_id: Identifier, response: Response) -> Token:
     """Answer with a token, without its secret; also with one that is revoked."""
     token = await TokenService(work).get(token_id)
-    response.headers["ETag"] = etag(token.version)
+    tag(response, token.version)
     return token
 
 
@@ -99,7 +98,7 @@ async def patch_token(
 ) -> Token:
     """Change what is said of a token, or when it ends. What it is good for never changes."""
     token = await TokenService(work).patch(token_id, body, if_match=if_match)
-    response.headers["ETag"] = etag(token.version)
+    tag(response, token.version)
     return token
 
 
