@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from .ahead import Ahead
 from .engine.session import (
     Data,
     Event,
@@ -90,7 +91,10 @@ class Owner(Protocol):
 class Connection(PieceProtocol):
     """One HTTP/2 connection. Made with a session, then given to a transport as its protocol."""
 
-    def __init__(self, session: Session, owner: Owner, *, liveness: Liveness | None = None) -> None:
+    def __init__(
+        self, session: Session, owner: Owner, *, liveness: Liveness | None = None, brief: bool = False
+    ) -> None:
+        """`brief`: little is written ahead of the socket, so that urgent streams wait little (`h2s.ahead`)."""
         self.session = session
         self.owner = owner
         self.streams: dict[int, Stream] = {}
@@ -102,6 +106,8 @@ class Connection(PieceProtocol):
         self._last_heard = 0.0
         self._flush_scheduled = False
         self._writable = True
+        self._brief = brief
+        self._ahead: Ahead | None = None
         self._closing = False
         self._close_timer: asyncio.TimerHandle | None = None
         self._leaving: tuple[int, bytes] | None = None
@@ -113,6 +119,8 @@ class Connection(PieceProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start on a transport: the first SETTINGS go out."""
         self.transport = cast(asyncio.Transport, transport)
+        if self._brief:
+            self._ahead = Ahead.of(self.transport, self.flush_soon)
         self._last_heard = self._loop.time()
         if self._liveness is not None:
             self._liveness.heard(self._last_heard)
@@ -150,6 +158,8 @@ class Connection(PieceProtocol):
         error: Exception | None = self._error or exc
         if error is None and not self._closing:
             error = ConnectionLost("the peer closed the connection")
+        if self._ahead is not None:
+            self._ahead.close()
         # It refers back here: left to the garbage collector, its buffers would live on for minutes.
         self.transport = None
         streams, self.streams = self.streams, {}
@@ -334,22 +344,27 @@ class Connection(PieceProtocol):
         transport = self.transport
         if transport is None or self._closing or self.closed:
             return
-        while self._writable:
-            data = self.session.pull(WRITE_SIZE)
+        ahead = self._ahead
+        size = WRITE_SIZE if ahead is None else ahead.piece
+        while self._writable and (ahead is None or not ahead.full()):
+            data = self.session.pull(size)
             if not data:
                 break
             transport.write(data)
+            if ahead is not None:
+                ahead.wrote(len(data))
 
     def _write_due(self) -> None:
         session = self.session
         self._write()
-        if self._ending and self._writable:
+        writable = self._writable and (self._ahead is None or not self._ahead.waiting)
+        if self._ending and writable:
             self._reset_sent()
         for stream_id in session.drained():
             stream = self.streams.get(stream_id)
             if stream is not None:
                 stream.on_drained()
-        if self._leaving is not None and self._writable and session.open_streams <= len(self.streams):
+        if self._leaving is not None and writable and session.open_streams <= len(self.streams):
             self.close(*self._leaving)
 
     def _on_bug(self, error: Exception, stream_id: int | None) -> None:

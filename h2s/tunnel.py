@@ -183,7 +183,7 @@ class _Dialer(_HandshakeProtocol):
 
     def _make_connection(self) -> Connection:
         session = create_session(Role.SERVER, AGENT_LIMITS)
-        return Connection(session, self._owner, liveness=self._liveness)
+        return Connection(session, self._owner, liveness=self._liveness, brief=True)
 
     def _on_tunnel(self, connection: Connection) -> None:
         welcome = self._handshake.welcome
@@ -370,7 +370,8 @@ class Acceptor(_HandshakeProtocol):
     def _make_connection(self) -> Connection:
         assert self._registration is not None
         session = create_session(Role.CLIENT, EDGE_LIMITS)
-        return Connection(session, self._make_owner(self._registration), liveness=self._make_liveness())
+        owner = self._make_owner(self._registration)
+        return Connection(session, owner, liveness=self._make_liveness(), brief=True)
 
     def _on_tunnel(self, connection: Connection) -> None:
         self._tell(None)
