@@ -158,7 +158,9 @@ class Channel:
 
     def on_reset(self, code: int, processed: bool) -> None:
         """The stream or the whole tunnel is gone."""
-        self._end(code_of_reset(code), f"the stream was reset (code {code})")
+        gone = self._is_server and code == ErrorCode.NO_ERROR  # So some clients cancel.
+        status = Code.CANCELLED if gone else code_of_reset(code)
+        self._end(status, f"the stream was reset (code {code})")
 
     def on_drained(self) -> None:
         """Nothing waits: messages are small and their number is bounded."""
