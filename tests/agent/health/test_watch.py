@@ -64,6 +64,12 @@ async def nobody() -> int:
         return port
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for first checks however slow the machine is."""
+    monkeypatch.setattr("agent.health.watch.FIRST_TIMEOUT", 60.0)
+
+
 class App:
     """Counts the requests for its health, and answers them with `status`; with 0 it does not answer."""
 
@@ -265,7 +271,8 @@ def test_http_check_fails_by_another_status_or_none(drive: Drive, status: int) -
     async def main() -> None:
         app = App(status)
         async with serving(app) as port:
-            watched = Watched(url(port), check=HealthCheck(kind="http", timeout=0.1))
+            timeout = 60.0 if status else 0.1
+            watched = Watched(url(port), check=HealthCheck(kind="http", timeout=timeout))
             async with watched.running():
                 assert not watched.pools[0].healthy
                 said = f"/ was answered with {status}" if status else "no answer to a check within 0.1 s"
