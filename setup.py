@@ -19,7 +19,8 @@ ENGINE = Path("h2s/engine")
 DATA_PATH = """
     h2s: budget connection reading window
     h2s/http1: body errors lines
-    edge: accesslog balance exchange failure fieldset forwarded gateway message problem registry routing
+    edge: accesslog balance exchange failure fieldset forwarded gateway instance message problem registry routing
+    edge: waiting
     edge/ingress: deadline head http1 http1_exchange http2 http2_exchange response rules wire
     agent: forward tunnel
     agent/upstream: channel deadlines errors pool request response service

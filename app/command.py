@@ -152,6 +152,69 @@ def edge(
             show_default="75",
         ),
     ] = None,
+    balance_slow_start: Annotated[
+        float | None,
+        Option(
+            "--balance-slow-start",
+            metavar="SECONDS",
+            help="In which a new instance comes to its whole share; 0: at once.",
+            show_default="5",
+        ),
+    ] = None,
+    balance_eject_after: Annotated[
+        int | None,
+        Option(
+            "--balance-eject-after",
+            metavar="NUMBER",
+            help="Gateway errors in a row that take an instance out for a while; 0: never.",
+            show_default="5",
+        ),
+    ] = None,
+    balance_eject_time: Annotated[
+        float | None,
+        Option(
+            "--balance-eject-time",
+            metavar="SECONDS",
+            help="For how long the first time.",
+            show_default="30",
+        ),
+    ] = None,
+    balance_panic_threshold: Annotated[
+        int | None,
+        Option(
+            "--balance-panic-threshold",
+            metavar="PERCENT",
+            help="With fewer healthy instances of a service all are used; 0: never.",
+            show_default="0",
+        ),
+    ] = None,
+    balance_queue_size: Annotated[
+        int | None,
+        Option(
+            "--balance-queue-size",
+            metavar="NUMBER",
+            help="Requests that wait while all instances are at their capacity.",
+            show_default="1024",
+        ),
+    ] = None,
+    balance_queue_timeout: Annotated[
+        float | None,
+        Option(
+            "--balance-queue-timeout",
+            metavar="SECONDS",
+            help="How long each of them may wait.",
+            show_default="5",
+        ),
+    ] = None,
+    balance_reconnect_grace: Annotated[
+        float | None,
+        Option(
+            "--balance-reconnect-grace",
+            metavar="SECONDS",
+            help="How long an instance that has lost its last tunnel is still counted.",
+            show_default="5",
+        ),
+    ] = None,
     drain_timeout: Annotated[
         float | None,
         Option(
@@ -250,6 +313,13 @@ def edge(
             "public_max_connections": public_max_connections,
             "public_max_connections_per_address": public_max_connections_per_address,
             "public_idle_timeout": public_idle_timeout,
+            "balance_slow_start": balance_slow_start,
+            "balance_eject_after": balance_eject_after,
+            "balance_eject_time": balance_eject_time,
+            "balance_panic_threshold": balance_panic_threshold,
+            "balance_queue_size": balance_queue_size,
+            "balance_queue_timeout": balance_queue_timeout,
+            "balance_reconnect_grace": balance_reconnect_grace,
             "drain_timeout": drain_timeout,
             "ping_interval": ping_interval,
             "ping_timeout": ping_timeout,

@@ -16,7 +16,7 @@ from backplane.cli.logs import LogFormat, LogLevel
 from backplane.cli.settings import Spelling
 
 from .database_url import DatabaseUrl
-from .limits import PublicLimits, TunnelLimits
+from .limits import BalanceSettings, PublicLimits, TunnelLimits
 
 __all__ = ["EdgeSettings"]
 
@@ -64,8 +64,11 @@ def _dialable(address: Address | None) -> Address | None:
     return address
 
 
-class EdgeSettings(PublicLimits, TunnelLimits):
-    """The settings of `backplane edge`, beside the limits of its two ports. Port 0 means any free port."""
+class EdgeSettings(PublicLimits, TunnelLimits, BalanceSettings):
+    """The settings of `backplane edge`, beside the limits of its two ports and those of balancing.
+
+    Port 0 means any free port.
+    """
 
     data_dir: Path = Path("edge-data")
     """What belongs to this edge alone; no other edge may use it."""

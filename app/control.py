@@ -211,6 +211,7 @@ class _Control:
             log_format=settings.log_format,
             ingress_limits=settings.ingress_limits,
             lobby_limits=settings.lobby_limits,
+            balancing=settings.balancing,
             liveness=LivenessTimes(idle=settings.ping_interval, timeout=settings.ping_timeout),
             poll_interval=settings.poll_interval,
             drain_timeout=settings.drain_timeout,

@@ -26,7 +26,8 @@ class Happening:
     """Something that has happened."""
 
     kind: str
-    """`tunnel_opened`, `tunnel_closed`, or `instance_` and one of `up`, `down`, `health`, `drained`, `resumed`."""
+    """`tunnel_opened`, `tunnel_closed`, or `instance_` and one of `up`, `down`, `health`, `drained`, `resumed`,
+    `reconnecting`, `reconnected`, `ejected`, `returned`."""
     data: dict[str, object] = field(default_factory=dict)
 
 
@@ -70,8 +71,15 @@ def _of_instance(before: InstanceState | None, now: InstanceState) -> Iterator[H
         yield _instance("instance_up" if healthy else "instance_down", now, healthy=healthy)
     elif before is not None and (was, before.total) != (healthy, now.total):
         yield _instance("instance_health", now, healthy=healthy)
-    if before is not None and before.drained != now.drained:
+    if before is None:
+        return
+    if before.drained != now.drained:
         yield _instance("instance_drained" if now.drained else "instance_resumed", now, healthy=healthy)
+    if before.reconnecting != now.reconnecting and was and healthy:
+        kind = "instance_reconnecting" if now.reconnecting else "instance_reconnected"
+        yield _instance(kind, now, healthy=healthy)
+    if before.ejected != now.ejected and healthy:
+        yield _instance("instance_ejected" if now.ejected else "instance_returned", now, healthy=healthy)
 
 
 def _instance(kind: str, one: InstanceState, *, healthy: int) -> Happening:

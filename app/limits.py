@@ -1,6 +1,7 @@
-"""What strangers may take of an edge, as settings: each limit of its two ports under its name and that of the port.
+"""What strangers may take of an edge, and how it shares requests out, as settings: each limit of its two ports under
+its name and that of the port, and what there is to say of balancing under `balance_`.
 
-Three of them are flags as well; all are keys of the file and variables (`BACKPLANE_PUBLIC_HEAD_TIMEOUT`).
+Some of them are flags as well; all are keys of the file and variables (`BACKPLANE_PUBLIC_HEAD_TIMEOUT`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,22 @@ from typing import Annotated
 from pydantic import Field
 
 from backplane.cli.settings import Settings
+from edge.balancing import Balancing
 from edge.ingress import IngressLimits
 from edge.lobby import LobbyLimits
 
-__all__ = ["LIMIT_PREFIX", "TUNNEL_PREFIX", "PublicLimits", "TunnelLimits"]
+__all__ = [
+    "BALANCE_PREFIX",
+    "LIMIT_PREFIX",
+    "TUNNEL_PREFIX",
+    "BalanceSettings",
+    "PublicLimits",
+    "TunnelLimits",
+]
 
 LIMIT_PREFIX = "public_"
 TUNNEL_PREFIX = "tunnel_"
+BALANCE_PREFIX = "balance_"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -29,6 +39,9 @@ HeadFields = Annotated[int, Field(ge=8, le=512)]
 
 _DEFAULTS = IngressLimits()
 _LOBBY_DEFAULTS = LobbyLimits()
+_BALANCE_DEFAULTS = Balancing()
+
+Pause = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class PublicLimits(Settings):
@@ -76,3 +89,20 @@ class TunnelLimits(Settings):
         return LobbyLimits(
             **{one.name: getattr(self, TUNNEL_PREFIX + one.name) for one in fields(LobbyLimits)}
         )
+
+
+class BalanceSettings(Settings):
+    """How requests are shared out; `Balancing` says what each means. Times are in seconds."""
+
+    balance_slow_start: Pause = _BALANCE_DEFAULTS.slow_start
+    balance_eject_after: Annotated[int, Field(ge=0, le=1_000_000)] = _BALANCE_DEFAULTS.eject_after
+    balance_eject_time: Seconds = _BALANCE_DEFAULTS.eject_time
+    balance_panic_threshold: Annotated[int, Field(ge=0, le=100)] = _BALANCE_DEFAULTS.panic_threshold
+    balance_queue_size: Annotated[int, Field(ge=0, le=1_000_000)] = _BALANCE_DEFAULTS.queue_size
+    balance_queue_timeout: Seconds = _BALANCE_DEFAULTS.queue_timeout
+    balance_reconnect_grace: Pause = _BALANCE_DEFAULTS.reconnect_grace
+
+    @property
+    def balancing(self) -> Balancing:
+        """The settings as the data plane takes them."""
+        return Balancing(**{one.name: getattr(self, BALANCE_PREFIX + one.name) for one in fields(Balancing)})

@@ -15,7 +15,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge.port import DURATION_BOUNDS, Counters
+from edge.port import DURATION_BOUNDS, Counters, InstanceState
 
 from .state import EdgeState
 
@@ -57,7 +57,7 @@ class EdgeMetrics(Collector):
             (
                 one.service,
                 one.zone,
-                "draining" if one.drained or not one.tunnels else "healthy" if one.healthy else "unhealthy",
+                _health(one),
             )
             for one in instances
         )
@@ -67,6 +67,16 @@ class EdgeMetrics(Collector):
         tunnels = GaugeMetricFamily("backplane_tunnels", "Tunnels that stand.")
         tunnels.add_metric([], self._state.tunnels)
         yield tunnels
+
+
+def _health(one: InstanceState) -> str:
+    if one.reconnecting:
+        return "reconnecting"
+    if one.drained or not one.tunnels:
+        return "draining"
+    if one.ejected:
+        return "ejected"
+    return "healthy" if one.healthy else "unhealthy"
 
 
 def _traffic_metrics(counters: Counters) -> Iterator[Metric]:
@@ -90,6 +100,10 @@ def _traffic_metrics(counters: Counters) -> Iterator[Metric]:
         yield CounterMetricFamily(name, text, value=value)
     now = {
         "backplane_requests_in_flight": ("Public requests in flight.", counters.in_flight),
+        "backplane_requests_waiting": (
+            "Public requests in flight that wait for an instance with room.",
+            counters.waiting,
+        ),
         "backplane_public_connections": ("Open connections of public clients.", counters.public_connections),
     }
     for name, (text, value) in now.items():

@@ -2,7 +2,10 @@
 
 Two instances are drawn at random and the one with less in flight for its capacity is taken ("power of two choices",
 Mitzenmacher 2001): nearly as even as looking at all of them, at the cost of looking at two. The edge's own zone comes
-first as long as it has an instance with a free stream.
+first as long as it has an instance with room.
+
+An instance has room while it has less in flight than its `limit`, and a tunnel with a free stream. One that is warming
+up (`edge.warmup`) is passed over for the other drawn one as often as it is cold.
 
 When the instance drawn cannot take the request, the others are gone through from a random place on, and the better of
 the first two that can is taken: so that an edge under full load does not look at every instance for every request.
@@ -14,9 +17,9 @@ from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from .registry import Instance, Tunnel
+    from .instance import Instance, Tunnel
 
-__all__ = ["Choice", "pick", "pick_instance", "pick_tunnel"]
+__all__ = ["Choice", "pick", "pick_instance", "pick_tunnel", "way_to"]
 
 
 class Choice(Protocol):
@@ -51,7 +54,7 @@ def _pick_among(
     instance = pick_instance(candidates, random)
     if instance is None:
         return None
-    tunnel = pick_tunnel(instance.agent.tunnels)
+    tunnel = way_to(instance)
     if tunnel is not None and instance not in tried:
         return instance, tunnel
     return _search(candidates, tried, int(random() * len(candidates)))
@@ -64,7 +67,7 @@ def _search(
     found: tuple[Instance, Tunnel] | None = None
     for index in range(start - len(candidates), start):
         instance = candidates[index]
-        tunnel = None if instance in tried else pick_tunnel(instance.agent.tunnels)
+        tunnel = None if instance in tried else way_to(instance)
         if tunnel is None:
             continue
         if found is not None:
@@ -79,7 +82,7 @@ def less_loaded(a: Instance, b: Instance) -> Instance:
 
 
 def pick_instance(candidates: Sequence[Instance], random: Callable[[], float]) -> Instance | None:
-    """Return the less loaded of two distinct candidates drawn at random."""
+    """Return the less loaded of two distinct candidates drawn at random, or the other if that one is too cold."""
     count = len(candidates)
     if count < 2:
         return candidates[0] if count else None
@@ -87,7 +90,16 @@ def pick_instance(candidates: Sequence[Instance], random: Callable[[], float]) -
     second = int(random() * (count - 1))
     if second >= first:
         second += 1
-    return less_loaded(candidates[first], candidates[second])
+    a, b = candidates[first], candidates[second]
+    better = less_loaded(a, b)
+    if better.warmth < 1.0 and random() >= better.warmth:
+        return b if better is a else a
+    return better
+
+
+def way_to(instance: Instance) -> Tunnel | None:
+    """Return a tunnel for one more request to `instance`, or None if it has no room."""
+    return pick_tunnel(instance.agent.tunnels) if instance.in_flight < instance.limit else None
 
 
 def pick_tunnel(tunnels: Sequence[Tunnel]) -> Tunnel | None:

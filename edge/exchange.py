@@ -5,8 +5,10 @@ which calls the `on_request_*` methods; on the other a stream in a tunnel, which
 here waits: each call moves bytes or a state and returns.
 
     begin ─▶ attempt ─▶ open a stream in a tunnel ─▶ head ─▶ body ─▶ end ─▶ finished (logged once)
-               ▲                                 │
-               └───────── retry, if it is safe ◀─┘  the tunnel refused it, or died before an answer
+              ▲ │ ▲                              │
+        admit │ │ └────── retry, if it is safe ◀─┘  the tunnel refused it, or died before an answer
+              │ ▼
+              wait, if all instances are full (`edge.waiting`)
 
 A request is tried again only when that cannot run it twice: the agent surely did not act on it, or the method is
 idempotent; and in either case only while none of the request's body has gone out, since the edge keeps no copy.
@@ -24,7 +26,7 @@ from h2s.errors import ErrorCode, NoFreeStream
 from h2s.window import WindowGrowth
 from h2s.wire import ERROR_FIELD, INTERNAL_PREFIX
 
-from .balance import pick_tunnel
+from .balance import pick_tunnel, way_to
 from .failure import BROKEN_OFF, NEVER_SENT, REFUSED, TUNNEL_LOST, agent_failure, client_answer
 from .forwarded import tunnel_fields, tunnel_trailers, without_internal
 from .message import Downstream, Request
@@ -59,6 +61,8 @@ class Exchange:
         "_gateway",
         "_growth",
         "_head_sent",
+        "_held",
+        "_held_trailers",
         "_is_upgrade",
         "_owed",
         "_queued",
@@ -104,6 +108,9 @@ class Exchange:
         self._tunnel: Tunnel | None = None
         self._stream_id = 0
         self._tried: tuple[Instance, ...] = ()
+        self._held: list[bytes] | None = None
+        """What has come of the request's body while it waits; None: it does not."""
+        self._held_trailers: Fields | None = None
         self._growth: WindowGrowth | None = None
         self._owed = 0
         """Bytes that the client has not taken, and the stream's window has not been given back for."""
@@ -134,10 +141,17 @@ class Exchange:
             except Refusal as refusal:
                 self.refuse(refusal)
                 return
-        if not self._attempt():
-            self._answer(
-                503, "no_healthy_instance", f"No healthy instance of {destination} can take the request."
-            )
+        room = self._gateway.room
+        if room.size and room.has_line(destination) and destination.has_others(()):
+            if not self._wait():
+                self._answer_full()
+        elif not self._attempt() and not self._wait():
+            if destination.has_others(self._tried):
+                self._answer_full()
+            else:
+                self._answer(
+                    503, "no_healthy_instance", f"No healthy instance of {destination} can take the request."
+                )
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer that the request goes no further."""
@@ -152,8 +166,11 @@ class Exchange:
                 return True
         if lost is None or self.instance is None:
             return False
-        other = pick_tunnel([tunnel for tunnel in self.instance.agent.tunnels if tunnel is not lost])
-        return other is not None and self._open(self.instance, other)
+        instance = self.instance
+        if instance.in_flight >= instance.limit:
+            return False
+        other = pick_tunnel([tunnel for tunnel in instance.agent.tunnels if tunnel is not lost])
+        return other is not None and self._open(instance, other)
 
     def _open(self, instance: Instance, tunnel: Tunnel) -> bool:
         request = self.request
@@ -171,12 +188,79 @@ class Exchange:
         self.opened_at = self._gateway.time()
         return True
 
+    # -- waiting (edge.waiting) --------------------------------------------------------------------------------------
+
+    def _wait(self) -> bool:
+        """Wait for an instance that is full now; False if there is none, or no place to wait."""
+        destination = self._destination
+        assert destination is not None
+        if not destination.has_others(self._tried) or not self._gateway.room.enter(self, destination):
+            return False
+        self._held = []
+        if not self._request_ended:
+            self._request_paused = True
+            self._downstream.pause_request()
+        return True
+
+    def admit(self, instance: Instance) -> bool:
+        """Take the place that an instance has; False if it is not for this request, which then waits on."""
+        if instance in self._tried:
+            return False
+        tunnel = way_to(instance)
+        if tunnel is None or not self._open(instance, tunnel):
+            return False
+        held, self._held = self._held, None
+        self._gateway.room.leave(self)
+        self._queued = 0
+        self._send_held(tunnel, held or [])
+        self._hold()
+        if self._request_paused and not self._queued and not self._finished:
+            self._request_paused = False
+            self._downstream.resume_request()
+        return True
+
+    def _send_held(self, tunnel: Tunnel, held: list[bytes]) -> None:
+        """Send what has come of the request meanwhile."""
+        trailers, self._held_trailers = self._held_trailers, None
+        while held and not self._finished:
+            data = held.pop(0)
+            self._body_sent = True
+            last = self._request_ended and trailers is None and not held
+            if not tunnel.connection.send_data(self._stream_id, data, end_stream=last):
+                self._wait_for_agent(tunnel)
+        if trailers is not None and not self._finished:
+            self._body_sent = True
+            tunnel.connection.send_trailers(self._stream_id, trailers)
+
+    def give_up(self) -> None:
+        """It has waited long enough."""
+        self._answer(
+            503, "queue_timeout", f"All instances of {self._destination} had as much to do as they take."
+        )
+
+    def _answer_full(self) -> None:
+        self._answer(
+            503, "at_capacity", f"All instances of {self._destination} have as much to do as they take."
+        )
+
+    def _stop_waiting(self) -> None:
+        self._held = self._held_trailers = None
+        self._gateway.room.leave(self)
+        self._queued = 0
+        self._hold()
+
     # -- from the client (edge.message.Inbound) ----------------------------------------------------------------------
 
     def on_request_data(self, data: bytes, *, end_stream: bool) -> None:
         """Pass a piece of the request's body on."""
         tunnel = self._tunnel
         if tunnel is None:
+            if self._held is not None:
+                self.bytes_in += len(data)
+                self._request_ended = end_stream
+                self._held.append(data)
+                self._queued += len(data)
+                self._hold()
             return
         self.bytes_in += len(data)
         self._body_sent = True
@@ -190,6 +274,9 @@ class Exchange:
         """Pass the request's trailer section on."""
         tunnel = self._tunnel
         if tunnel is None:
+            if self._held is not None:
+                self._request_ended = True
+                self._held_trailers = tunnel_trailers(fields)
             return
         self._body_sent = self._request_ended = True
         tunnel.connection.send_trailers(self._stream_id, tunnel_trailers(fields))
@@ -233,6 +320,11 @@ class Exchange:
             else:
                 kept.append(field)
         self.status = status
+        instance = self.instance
+        if 502 <= status <= 504:
+            self._gateway.failed(instance)
+        elif instance is not None and instance.failures:
+            instance.failures = 0
         self._head_sent = True
         if self._edits is not None:
             kept = self._edits.edit_response(kept)
@@ -272,6 +364,8 @@ class Exchange:
             self._cut()
             return
         self.error = TUNNEL_LOST if processed else REFUSED
+        if processed and lost is not None and not lost.connection.closed:
+            self._gateway.failed(self.instance)
         if not (self._may_retry(processed) and self._retry(lost)):
             self._answer(*client_answer(self.error))
 
@@ -340,6 +434,7 @@ class Exchange:
     def _on_agent_error(self, fields: Fields, *, is_over: bool) -> None:
         """The agent answers in the app's stead; `is_over` says that the stream has ended both ways."""
         code, self.error = agent_failure(fields)
+        self._gateway.failed(self.instance)
         if is_over:
             self._detach()
         else:
@@ -357,7 +452,7 @@ class Exchange:
         )
 
     def _retry(self, lost: Tunnel | None = None) -> bool:
-        if not self._attempt(lost):
+        if not self._attempt(lost) and not self._wait():
             return False
         self.retries += 1
         self._gateway.counters.retries += 1
@@ -412,8 +507,12 @@ class Exchange:
         self._tunnel = None
         tunnel.connection.forget(self._stream_id)
         tunnel.release()
-        assert self.instance is not None
-        self.instance.in_flight -= 1
+        instance = self.instance
+        assert instance is not None
+        instance.in_flight -= 1
+        room = self._gateway.room
+        if room.size:
+            room.freed(instance)
         self._queued = self._owed = 0
         self._hold()
 
@@ -421,5 +520,7 @@ class Exchange:
         if self._finished:
             return
         self._finished = True
+        if self._held is not None:
+            self._stop_waiting()
         self._detach()
         self._gateway.finished(self)

@@ -16,7 +16,9 @@ from .exchange import Exchange
 from .message import Downstream, Request
 from .port import DURATION_BOUNDS
 from .problem import Refusal
+from .registry import Instance
 from .routing import Router
+from .waiting import WaitingRoom
 
 __all__ = ["EdgeGateway", "PlaneCounters"]
 
@@ -75,14 +77,25 @@ class RefusedRequest:
 class EdgeGateway:
     """Takes requests from every ingress; an `edge.message.Gateway`."""
 
-    def __init__(self, router: Router, *, budget: Budget, access_log: AccessLog | None) -> None:
+    def __init__(
+        self,
+        router: Router,
+        *,
+        budget: Budget,
+        access_log: AccessLog | None,
+        room: WaitingRoom | None = None,
+    ) -> None:
+        """`room` is where requests wait for an instance; None: nowhere."""
         self.router = router
         self.budget = budget
+        self.room = room or WaitingRoom()
         self.counters = PlaneCounters()
         self.draining = False
         self.in_flight = 0
         self.time: Callable[[], float] = time.monotonic
         self.random: Callable[[], float] = random.random
+        self.on_failure: Callable[[Instance], None] = lambda instance: None
+        """Hears of each error of a gateway that a request to an instance ends with."""
         self._access_log = access_log
         self._id_prefix = os.urandom(6).hex()
         self._id = 0
@@ -103,6 +116,11 @@ class EdgeGateway:
         else:
             exchange.start(destination, policies)
         return exchange
+
+    def failed(self, instance: Instance | None) -> None:
+        """A request that was sent to `instance` has ended with an error of a gateway."""
+        if instance is not None:
+            self.on_failure(instance)
 
     def finished(self, exchange: Exchange) -> None:
         """Count and log an exchange that is over."""

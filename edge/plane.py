@@ -29,6 +29,7 @@ from h2s.tunnel import edge_ssl_context
 
 from .accesslog import AccessLog
 from .address import Address, CannotListen, join
+from .balancing import Balancing
 from .control import POLL_INTERVAL
 from .explain import explain
 from .gateway import EdgeGateway
@@ -62,6 +63,8 @@ from .routing import Router
 from .seam import Port
 from .snapshot import Snapshot, SnapshotChange
 from .tunnels import TunnelListener
+from .upkeep import Upkeep
+from .waiting import WaitingRoom
 
 __all__ = ["DataPlane", "PlaneSettings"]
 
@@ -87,6 +90,7 @@ class PlaneSettings:
     lobby_limits: LobbyLimits = field(default_factory=LobbyLimits)
     liveness: LivenessTimes = field(default_factory=LivenessTimes)
     poll_interval: float = POLL_INTERVAL
+    balancing: Balancing = field(default_factory=Balancing)
 
 
 class DataPlane:
@@ -96,7 +100,12 @@ class DataPlane:
         self._settings = settings
         self._port = port
         self._snapshot = snapshot
-        self._registry = Registry(zone=snapshot.zone)
+        balancing = settings.balancing
+        self._registry = Registry(zone=snapshot.zone, balancing=balancing)
+        self._registry.tell = self._on_change
+        self._room = WaitingRoom(limit=balancing.queue_size, timeout=balancing.queue_timeout)
+        self._registry.listeners.append(self._room)
+        self._upkeep = Upkeep((self._registry, self._room))
         self._intake = Intake(Pools(self._registry))
         self._heap = Heap()
         self._budget = Budget()
@@ -106,8 +115,12 @@ class DataPlane:
             else None
         )
         self._gateway = EdgeGateway(
-            Router(snapshot, self._registry), budget=self._budget, access_log=self._access_log
+            Router(snapshot, self._registry),
+            budget=self._budget,
+            access_log=self._access_log,
+            room=self._room,
         )
+        self._gateway.on_failure = self._registry.failed
         self._ingress = Ingress(self._gateway, settings.ingress_limits, settings.public_context)
         self._tunnels = TunnelListener(
             registry=self._registry,
@@ -160,6 +173,7 @@ class DataPlane:
             self._port.send(PlaneStopped())
             await self._port.flush(FLUSH_TIMEOUT)
         finally:
+            self._upkeep.close()
             self._tunnels.abort()
             await self._ingress.close()
             if self._counter_timer is not None:
@@ -273,7 +287,15 @@ class DataPlane:
 
     def _on_change(self, changes: tuple[Change, ...]) -> None:
         for change in changes:
-            log.info(
+            if change.kind == "agent_contested":
+                log.warning(
+                    "two processes fight for an id",
+                    agent=change.agent_id,
+                    peers=change.detail,
+                )
+                continue
+            level = log.warning if change.kind == "instance_ejected" else log.info
+            level(
                 change.kind.replace("_", " "),
                 service=change.service,
                 agent=change.agent_id,

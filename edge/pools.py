@@ -49,6 +49,9 @@ class Candidates:
         if local:
             _append(self.local, self._local_at, instance)
 
+    def __contains__(self, instance: Instance) -> bool:
+        return instance in self._all_at
+
     def remove(self, instance: Instance) -> None:
         """Take an instance out, if it is in."""
         _remove(self.all, self._all_at, instance)
@@ -156,6 +159,9 @@ class Pools:
                 del self._instances[pair]
             for candidates in self._filled.get(pair, {}).values():
                 candidates.remove(instance)
+
+    def on_room(self, instance: Instance) -> None:
+        """Nothing to do: it is in its pools as long as it is routable, however full it is."""
 
     def _forget_gone(self) -> None:
         for _ in range(min(len(self._gone), FORGOTTEN_AT_ONCE)):

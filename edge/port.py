@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from h2s.liveness import LivenessTimes
 from h2s.messages import ConfigVersion, Inspection
 
+from .balancing import Balancing
 from .control import POLL_INTERVAL
 from .explain import Explanation, Question
 from .ingress.limits import IngressLimits
@@ -83,6 +84,7 @@ class Start(PortMessage):
     liveness: LivenessTimes = LivenessTimes()
     poll_interval: float = POLL_INTERVAL
     """Seconds between two Polls of an agent."""
+    balancing: Balancing = Balancing()
     drain_timeout: float = 30.0
     """Seconds that requests have to finish when the edge stops."""
     snapshot: Snapshot
@@ -256,6 +258,10 @@ class InstanceState(BaseModel):
     """When this was said."""
     tunnels: int
     """Those of its agent that take requests."""
+    reconnecting: bool = False
+    """Whether its last tunnel has broken: it is counted for a moment, and gets no requests."""
+    ejected: bool = False
+    """Whether it gets no requests because what it was sent went wrong."""
     publish: bool = False
     """Whether discovery makes it reachable from outside."""
     address: str = ""
@@ -343,6 +349,8 @@ class Counters(PortMessage):
     bytes_out: int
     retries: int
     in_flight: int
+    waiting: int = 0
+    """Of those in flight the ones that wait for an instance with room."""
     public_connections: int
     tunnels_opened: int
     registrations_refused: int

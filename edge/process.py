@@ -87,6 +87,7 @@ async def _run(start: Start, early: list[PortMessage], port: Port, stopping: asy
                 lobby_limits=start.lobby_limits,
                 liveness=start.liveness,
                 poll_interval=start.poll_interval,
+                balancing=start.balancing,
             ),
             port,
             start.snapshot,

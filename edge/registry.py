@@ -6,22 +6,32 @@ makes the agent's services routable, and when the last tunnel goes the instances
 agent, as long as it can say how many streams it has free (`Tunnel`).
 
 Agents of one id are told apart by their generation: a newer one takes over at once and the tunnels of the older are
-handed back to be closed; an older one is refused.
+handed back to be closed; an older one is refused. One whose last tunnel breaks is kept for a moment, as reconnecting
+(`edge.absences`), and an id that processes take from each other stays where it is (`edge.rivals`).
 
 The lists that the hot path picks from (`Service.local`, `Service.all`) change when an instance becomes routable or
-stops being so, not per request and not per Report: ten thousand agents report all the time.
+stops being so, not per request and not per Report: ten thousand agents report all the time. An instance is *able* when
+requests could be sent to it at all, and *fit* when it is healthy besides. Those that are fit and not ejected
+(`edge.outliers`) are in the lists; in a panic all that are able.
+
+What has to be done at some time (`due`) is done by `tend`; `tell` hears of changes that come about by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
-from h2s.connection import Connection
 from h2s.messages import Report
 
-from .balance import pick
+from .absences import Absences
+from .balancing import Balancing
+from .instance import Agent, Instance, Service, Tunnel
+from .outliers import Outliers
+from .rivals import Rivals
+from .warmup import Warmup
 
 __all__ = [
     "Agent",
@@ -37,25 +47,6 @@ __all__ = [
 ]
 
 
-class Tunnel(Protocol):
-    """A connection to an agent, as far as the registry, the balancer and an exchange care."""
-
-    tunnel_id: str
-    peer: str
-    """The address that it was dialled from."""
-    opened: float
-    """When it was (Unix time)."""
-    connection: Connection
-    in_flight: int
-
-    @property
-    def free_streams(self) -> int:
-        """How many more requests it takes now; 0 when it is draining."""
-
-    def release(self) -> None:
-        """A request that was counted in `in_flight` is over."""
-
-
 class Listener(Protocol):
     """Follows which instances are routable."""
 
@@ -65,106 +56,31 @@ class Listener(Protocol):
     def on_unlisted(self, instance: Instance) -> None:
         """It takes no requests any more."""
 
+    def on_room(self, instance: Instance) -> None:
+        """It takes more requests at once than before."""
+
 
 class Superseded(Exception):
     """An agent of this id and a newer generation is connected."""
 
 
 class Conflict(Exception):
-    """Another tunnel of this very agent process was let in with other rights."""
-
-
-@dataclass(slots=True, eq=False)
-class Instance:
-    """One (agent, service) pair."""
-
-    agent: Agent
-    service: str
-    labels: dict[str, str]
-    publish: bool
-    capacity: int
-    """Requests at once that it is taken to handle; the weight in balancing."""
-    healthy: int = 0
-    """Upstreams that are healthy; 0 until the first Report."""
-    total: int = 0
-    in_flight: int = 0
-    since: float = 0.0
-    """When its health last changed (Unix time)."""
-    drained: bool = False
-    """Whether an operator wants it to get no new requests."""
-    listed: bool = False
-    """Whether it is in its service's lists of routable instances."""
-
-    @property
-    def instance_id(self) -> str:
-        """Its name: no service has a dot in its own."""
-        return f"{self.service}.{self.agent.agent_id}"
-
-    @property
-    def routable(self) -> bool:
-        """Whether requests may be sent to it."""
-        return self.healthy > 0 and not self.drained and bool(self.agent.tunnels)
-
-
-@dataclass(slots=True, eq=False)
-class Agent:
-    """One agent process and its tunnels to this edge."""
-
-    agent_id: str
-    generation: int
-    version: str
-    zone: str
-    peer: str
-    token_id: str
-    """The join token it came with; no other one may take its id over while it is connected."""
-    connected: float = 0.0
-    """When its first tunnel came (Unix time)."""
-    tunnels: list[Tunnel] = field(default_factory=list)
-    """Those that take requests."""
-    draining: list[Tunnel] = field(default_factory=list)
-    """Those that finish what they have."""
-    instances: dict[str, Instance] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class Service:
-    """The instances of one name, and the lists a request picks from; an `edge.routing.Destination`."""
-
-    name: str
-    instances: list[Instance] = field(default_factory=list)
-    all: list[Instance] = field(default_factory=list)
-    """Routable ones."""
-    local: list[Instance] = field(default_factory=list)
-    """Routable ones in the edge's own zone."""
-
-    published: bool = False
-    """Whether discovery makes it reachable from outside."""
-
-    @property
-    def service_name(self) -> str:
-        """What its requests are counted under."""
-        return self.name
-
-    def pick(
-        self, *, tried: Container[Instance], random: Callable[[], float]
-    ) -> tuple[Instance, Tunnel] | None:
-        """Return an instance not tried before and a tunnel to it, or None."""
-        return pick(self, tried=tried, random=random)
-
-    def __str__(self) -> str:
-        return f"service {self.name!r}"
+    """Another tunnel of this very agent process was let in with other rights, or the id is contested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something an operator wants to know: `kind` is instance_up, instance_down or instance_health."""
+    """Something an operator wants to know of an instance, or, with an empty `service`, of an agent."""
 
     kind: str
+    """`instance_` and one of `up`, `down`, `health`, `reconnecting`, `reconnected`, `ejected`, `returned`; or
+    `agent_contested`."""
     service: str
     agent_id: str
     zone: str
     healthy: int
     total: int
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +101,8 @@ class Offer:
 
 DEFAULT_CAPACITY = 100
 """Weight of an instance that names no capacity."""
+UNLIMITED = 1 << 60
+"""Requests at once for an instance that names no capacity."""
 MAX_DEPARTED = 1000
 """Services without instances that are remembered."""
 
@@ -192,9 +110,25 @@ MAX_DEPARTED = 1000
 class Registry:
     """All agents of one data plane."""
 
-    def __init__(self, *, zone: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        zone: str = "",
+        balancing: Balancing | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start empty; `zone` is the edge's own, preferred in balancing."""
         self.zone = zone
+        self.clock = clock
+        balancing = balancing or Balancing(slow_start=0, eject_after=0, reconnect_grace=0)
+        self._panic_threshold = balancing.panic_threshold
+        self._outliers = Outliers(after=balancing.eject_after, seconds=balancing.eject_time)
+        self._warmup = Warmup(balancing.slow_start)
+        self._absences = Absences(balancing.reconnect_grace)
+        self._rivals = Rivals()
+        self.tell: Callable[[tuple[Change, ...]], None] = lambda changes: None
+        self.on_due: Callable[[], None] = lambda: None
+        """Hears that `due` may be earlier than before."""
         self.agents: dict[str, Agent] = {}
         self.services: dict[str, Service] = {}
         self.departed: dict[str, Service] = {}
@@ -212,14 +146,18 @@ class Registry:
 
         Raises Superseded when a newer generation is connected. Raises Conflict when the id is held with another token,
         whatever the generation, or this generation has other rights: a credential for one service must neither push
-        out the agent of another nor get its requests.
+        out the agent of another nor get its requests. Raises Conflict, too, when two processes fight for the id.
         """
         known = self.agents.get(agent_id)
-        if known is None:
+        if known is None or not (known.tunnels or known.draining):
             return
         if any(offer.token_id != known.token_id for offer in offers):
             raise Conflict(f"agent {agent_id!r} is connected with another join token")
         if known.generation < generation:
+            if known.tunnels and self._rivals.contested(agent_id, self.clock()):
+                raise Conflict(
+                    f"two processes take the agent id {agent_id!r} from each other: give each its own"
+                )
             return
         if known.generation > generation:
             raise Superseded(f"a newer process of agent {agent_id!r} is connected")
@@ -237,8 +175,10 @@ class Registry:
         self.check(agent.agent_id, agent.generation, offers)
         known = self.agents.get(agent.agent_id)
         outdated: list[Tunnel] = []
-        if known is not None and known.generation < agent.generation:
+        if known is not None and not self._is_the_same(known, agent, offers):
             outdated = [*known.tunnels, *known.draining]
+            if known.tunnels and self._rivals.took_over(agent.agent_id, self.clock()):
+                self._tell_of_rivals(known, agent)
             known.tunnels.clear()
             known.draining.clear()
             self._remove_agent(known)
@@ -247,9 +187,14 @@ class Registry:
             known = self.agents[agent.agent_id] = agent
             for offer in offers:
                 self._add_instance(agent, offer)
+        if known.reconnecting:
+            known.peer = agent.peer
         known.tunnels.append(tunnel)
         self.changed.add(known.agent_id)
         self._list_instances(known)
+        for instance in known.instances.values():
+            if instance.listed:
+                self._make_room(instance)
         return known, outdated
 
     def report(self, agent: Agent, report: Report, now: float) -> list[Change]:
@@ -257,19 +202,63 @@ class Registry:
         changes: list[Change] = []
         if self.agents.get(agent.agent_id) is not agent:
             return changes
+        if agent.reconnecting:
+            self._absences.end(agent)
+            agent.reconnecting = False
+            changes += [
+                _change("instance_reconnected", one) for one in agent.instances.values() if one.healthy
+            ]
         for item in report.instances:
             instance = agent.instances.get(item.service)
             if instance is None:
                 continue
-            instance.capacity = item.capacity or instance.capacity
+            if item.capacity and item.capacity != instance.limit:
+                self.changed.add(agent.agent_id)
+                if instance.announce(item.capacity):
+                    self._make_room(instance)
             if (instance.healthy, instance.total) != (item.healthy, item.total):
                 was_up = instance.healthy > 0
                 instance.healthy, instance.total, instance.since = item.healthy, item.total, now
-                changes.append(_change(instance, was_up))
+                changes.append(_change(_kind(was_up, instance), instance))
         if changes:
             self.changed.add(agent.agent_id)
             self._list_instances(agent)
         return changes
+
+    def failed(self, instance: Instance) -> None:
+        """A request to an instance has ended with an error of a gateway, which may get it ejected."""
+        service = self.services.get(instance.service)
+        if service is None or not self._outliers.fails(instance, service, self.clock()):
+            return
+        self.changed.add(instance.agent.agent_id)
+        self._list(instance, service)
+        self.tell((_change("instance_ejected", instance),))
+        self.on_due()
+
+    @property
+    def due(self) -> float | None:
+        """When `tend` has something to do, by the clock; None: not as far as is known."""
+        times = (self._absences.due, self._outliers.due, self._warmup.due)
+        return min((one for one in times if one is not None), default=None)
+
+    def tend(self) -> None:
+        """Do what is due."""
+        now = self.clock()
+        self._warmup.advance(now)
+        changes: list[Change] = []
+        for instance in self._outliers.returning(now):
+            changes.append(self._end_ejection(instance))
+            self._list_instances(instance.agent)
+        for agent in self._absences.over(now):
+            agent.reconnecting = False
+            self.changed.add(agent.agent_id)
+            if agent.tunnels or agent.draining:
+                changes += self._mark_down(agent)
+                self._list_instances(agent)
+            else:
+                changes += self._remove_agent(agent)
+        if changes:
+            self.tell(tuple(changes))
 
     def drain_tunnel(self, agent: Agent, tunnel: Tunnel) -> None:
         """Send the tunnel nothing new."""
@@ -280,7 +269,8 @@ class Registry:
             self._list_instances(agent)
 
     def remove_tunnel(self, agent: Agent, tunnel: Tunnel) -> list[Change]:
-        """Forget a tunnel that is gone; with the last one the agent's instances go."""
+        """Forget a tunnel that is gone; with the last one the agent's instances go, unless it broke: then they wait."""
+        broke = tunnel in agent.tunnels
         for tunnels in (agent.tunnels, agent.draining):
             if tunnel in tunnels:
                 tunnels.remove(tunnel)
@@ -290,7 +280,18 @@ class Registry:
         if agent.tunnels or agent.draining:
             self._list_instances(agent)
             return []
-        return self._remove_agent(agent)
+        if not broke or not self._absences.grace:
+            return self._remove_agent(agent)
+        changes: list[Change] = []
+        if not agent.reconnecting:
+            agent.reconnecting = True
+            changes = [
+                _change("instance_reconnecting", one) for one in agent.instances.values() if one.healthy
+            ]
+        self._absences.begin(agent, self.clock())
+        self._list_instances(agent)
+        self.on_due()
+        return changes
 
     def drain(self, instance_ids: Iterable[str]) -> bool:
         """Send these instances nothing new, and no others; say whether any of them is connected that was not so."""
@@ -316,6 +317,7 @@ class Registry:
             labels=offer.labels,
             publish=offer.publish,
             capacity=offer.capacity or DEFAULT_CAPACITY,
+            limit=offer.capacity or UNLIMITED,
             since=agent.connected,
         )
         instance.drained = instance.instance_id in self.drained
@@ -327,13 +329,32 @@ class Registry:
         service.instances.append(instance)
         self._set_published(service)
 
-    def _remove_agent(self, agent: Agent) -> list[Change]:
-        del self.agents[agent.agent_id]
+    def _is_the_same(self, known: Agent, agent: Agent, offers: list[Offer]) -> bool:
+        """Whether a tunnel that may come belongs to the agent that is known."""
+        if known.tunnels or known.draining:
+            return known.generation == agent.generation
+        return (
+            (known.generation, known.token_id) == (agent.generation, agent.token_id)
+            and len(offers) == len(known.instances)
+            and all(offer.grants(known.instances.get(offer.service)) for offer in offers)
+        )
+
+    def _tell_of_rivals(self, known: Agent, agent: Agent) -> None:
+        peers = ", ".join(dict.fromkeys((known.peer, agent.peer)))
+        self.tell((Change("agent_contested", "", agent.agent_id, agent.zone, 0, 0, detail=peers),))
+
+    def _mark_down(self, agent: Agent) -> list[Change]:
         changes = []
         for instance in agent.instances.values():
             if instance.healthy:
                 instance.healthy = 0
-                changes.append(_change(instance, True))
+                changes.append(_change("instance_down", instance))
+        return changes
+
+    def _remove_agent(self, agent: Agent) -> list[Change]:
+        del self.agents[agent.agent_id]
+        self._absences.end(agent)
+        changes = self._mark_down(agent)
         self._list_instances(agent)
         for name, instance in agent.instances.items():
             service = self.services[name]
@@ -347,21 +368,67 @@ class Registry:
     def _list_instances(self, agent: Agent) -> None:
         """Put the agent's instances into the lists of routable ones, or take them out."""
         for instance in agent.instances.values():
-            routable = instance.routable
-            if routable is instance.listed:
-                continue
-            instance.listed = routable
             service = self.services[instance.service]
-            for instances in (service.all, service.local) if agent.zone == self.zone else (service.all,):
-                if routable:
-                    instances.append(instance)
-                else:
-                    instances.remove(instance)
-            for listener in self.listeners:
-                if routable:
-                    listener.on_listed(instance)
-                else:
-                    listener.on_unlisted(instance)
+            if self._count(instance, service):
+                while (back := self._outliers.surplus(service)) is not None:
+                    self.tell((self._end_ejection(back),))
+                    self._list(back, service)
+            panicking = 100 * (service.fit - service.ejected) < self._panic_threshold * service.able
+            if panicking is not service.panicking:
+                service.panicking = panicking
+                for one in service.instances:
+                    self._list(one, service)
+            else:
+                self._list(instance, service)
+
+    def _count(self, instance: Instance, service: Service) -> bool:
+        """Bring the counts of a service up to date with one instance; say whether it is fit no more."""
+        agent = instance.agent
+        able = bool(agent.tunnels) and not agent.reconnecting and not instance.drained and instance.total > 0
+        fit = able and instance.healthy > 0
+        was_fit = instance.fit
+        service.able += able - instance.able
+        service.fit += fit - was_fit
+        instance.able, instance.fit = able, fit
+        if instance.healthy == 0:
+            instance.fresh = True
+        if fit or not was_fit:
+            return False
+        if instance.ejected:
+            self._end_ejection(instance)
+        return True
+
+    def _end_ejection(self, instance: Instance) -> Change:
+        instance.ejected = False
+        instance.back = self.clock()
+        self.services[instance.service].ejected -= 1
+        self.changed.add(instance.agent.agent_id)
+        return _change("instance_returned", instance)
+
+    def _list(self, instance: Instance, service: Service) -> None:
+        """Put an instance into the lists of routable ones, or take it out."""
+        routable = instance.routable or (service.panicking and instance.able)
+        if routable is instance.listed:
+            return
+        instance.listed = routable
+        for instances in (service.all, service.local) if instance.agent.zone == self.zone else (service.all,):
+            if routable:
+                instances.append(instance)
+            else:
+                instances.remove(instance)
+        if routable and instance.fresh:
+            instance.fresh = False
+            self._warmup.begin(instance, self.clock())
+            self.on_due()
+        for listener in self.listeners:
+            if routable:
+                listener.on_listed(instance)
+            else:
+                listener.on_unlisted(instance)
+
+    def _make_room(self, instance: Instance) -> None:
+        for listener in self.listeners:
+            listener.on_room(instance)
 
     def _set_published(self, service: Service) -> None:
         published = any(instance.publish for instance in service.instances)
@@ -381,9 +448,12 @@ class Registry:
                 del self.departed[next(iter(self.departed))]
 
 
-def _change(instance: Instance, was_up: bool) -> Change:
+def _kind(was_up: bool, instance: Instance) -> str:
     is_up = instance.healthy > 0
-    kind = "instance_health" if was_up == is_up else "instance_up" if is_up else "instance_down"
+    return "instance_health" if was_up == is_up else "instance_up" if is_up else "instance_down"
+
+
+def _change(kind: str, instance: Instance) -> Change:
     return Change(
         kind=kind,
         service=instance.service,

@@ -7,7 +7,7 @@ gone is still found: that its host answers 503 and not 404 tells a client to com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from .message import Request
@@ -30,6 +30,12 @@ class Destination(Protocol):
         self, *, tried: Container[Instance], random: Callable[[], float]
     ) -> tuple[Instance, Tunnel] | None:
         """Return an instance not tried before and a tunnel to it, or None."""
+
+    def holds(self, instance: Instance) -> bool:
+        """Whether `instance` is one of those to pick from."""
+
+    def has_others(self, tried: Sequence[Instance]) -> bool:
+        """Whether there is one to pick from, be it full, that is not among `tried`."""
 
 
 class Router:

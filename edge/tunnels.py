@@ -271,7 +271,7 @@ class TunnelListener:
                 running = sum(tunnel.in_flight for tunnel in self.tunnels)
                 log.warning("requests were cut", requests=running)
             for tunnel in list(self.tunnels):
-                tunnel.close(reason="the edge is stopping")
+                tunnel.retire("the edge is stopping", 0.0)
             await self._within(CLOSE_TIMEOUT, lambda: not self.tunnels)
         finally:
             self.abort()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from ..balance import pick
 from ..message import Request
@@ -106,6 +106,17 @@ class Route:
                 return found
             left.remove(target)
         return None
+
+    def holds(self, instance: Instance) -> bool:
+        """Whether `instance` is one of those to pick from."""
+        return any(instance in target.pool.candidates for target in self._open)
+
+    def has_others(self, tried: Sequence[Instance]) -> bool:
+        """Whether there is one to pick from, be it full, that is not among `tried`."""
+        return any(
+            len(candidates.all) > sum(instance in candidates for instance in tried)
+            for candidates in (target.pool.candidates for target in self._open)
+        )
 
     def __str__(self) -> str:
         return f"route {self.name!r}"

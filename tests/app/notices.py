@@ -10,7 +10,13 @@ __all__ = ["make_counters", "make_instance"]
 
 
 def make_instance(
-    service: str = "web", *, agent: str = "a", healthy: int = 1, tunnels: int = 1, zone: str = ""
+    service: str = "web",
+    *,
+    agent: str = "a",
+    healthy: int = 1,
+    tunnels: int = 1,
+    zone: str = "",
+    **more: Any,
 ) -> InstanceState:
     return InstanceState(
         service=service,
@@ -21,6 +27,7 @@ def make_instance(
         total=2,
         in_flight=0,
         tunnels=tunnels,
+        **more,
     )
 
 

@@ -22,6 +22,8 @@ def view(*instances: InstanceState, tunnels: str = "1") -> AgentView:
 
 WEB = make_instance()
 DOWN = make_instance(healthy=0)
+AWAY = make_instance(reconnecting=True)
+OUT = make_instance(ejected=True)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,12 @@ DOWN = make_instance(healthy=0)
         (view(WEB), view(WEB, tunnels="2"), ["tunnel_opened", "tunnel_closed"]),
         (view(WEB), view(WEB.model_copy(update={"drained": True})), ["instance_drained"]),
         (view(WEB.model_copy(update={"drained": True})), view(WEB), ["instance_resumed"]),
+        (view(WEB), view(AWAY, tunnels=""), ["instance_reconnecting", "tunnel_closed"]),
+        (view(AWAY, tunnels=""), view(WEB, tunnels="2"), ["tunnel_opened", "instance_reconnected"]),
+        (view(AWAY, tunnels=""), None, ["instance_down"]),
+        (view(WEB), view(OUT), ["instance_ejected"]),
+        (view(OUT), view(WEB), ["instance_returned"]),
+        (view(OUT), view(DOWN), ["instance_down"]),
         (view(WEB), view(WEB), []),
         (view(WEB), None, ["instance_down", "tunnel_closed"]),
         (view(DOWN), None, ["tunnel_closed"]),

@@ -6,14 +6,26 @@ from pathlib import Path
 import pytest
 
 from app.config import EdgeSettings
-from app.limits import LIMIT_PREFIX, TUNNEL_PREFIX, PublicLimits, TunnelLimits
+from app.limits import (
+    BALANCE_PREFIX,
+    LIMIT_PREFIX,
+    TUNNEL_PREFIX,
+    BalanceSettings,
+    PublicLimits,
+    TunnelLimits,
+)
 from backplane.cli.settings import SettingsError, load_settings
+from edge.balancing import Balancing
 from edge.ingress import IngressLimits
 from edge.lobby import LobbyLimits
 
 DEFAULTS = {
     prefix + limit.name: limit.default
-    for prefix, limits in ((LIMIT_PREFIX, IngressLimits), (TUNNEL_PREFIX, LobbyLimits))
+    for prefix, limits in (
+        (LIMIT_PREFIX, IngressLimits),
+        (TUNNEL_PREFIX, LobbyLimits),
+        (BALANCE_PREFIX, Balancing),
+    )
     for limit in fields(limits)
 }
 """Every limit by the name of its setting."""
@@ -21,19 +33,26 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 
 
 def test_every_limit_is_a_setting_with_the_same_default() -> None:
-    assert PublicLimits.model_fields.keys() | TunnelLimits.model_fields.keys() == DEFAULTS.keys()
+    models = (PublicLimits, TunnelLimits, BalanceSettings)
+    assert {name for model in models for name in model.model_fields} == DEFAULTS.keys()
     assert EdgeSettings().ingress_limits == IngressLimits()
     assert EdgeSettings().lobby_limits == LobbyLimits()
+    assert EdgeSettings().balancing == Balancing()
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_every_limit_can_be_set_by_file_and_by_variable(tmp_path: Path, name: str) -> None:
-    value = DEFAULTS[name] - 1
+    value = DEFAULTS[name] - 1 if DEFAULTS[name] else 1
     path = tmp_path / "edge.toml"
     path.write_text(f"{name} = {value}")
     from_file = load_settings(EdgeSettings, flags={}, config=path, environ={})
-    limits = from_file.ingress_limits if name.startswith(LIMIT_PREFIX) else from_file.lobby_limits
-    assert getattr(limits, name.partition("_")[2]) == value
+    limits = {
+        LIMIT_PREFIX: from_file.ingress_limits,
+        TUNNEL_PREFIX: from_file.lobby_limits,
+        BALANCE_PREFIX: from_file.balancing,
+    }
+    prefix, _, limit = name.partition("_")
+    assert getattr(limits[f"{prefix}_"], limit) == value
     from_variable = load_settings(EdgeSettings, flags={}, environ={f"BACKPLANE_{name}".upper(): str(value)})
     assert from_variable == from_file
 

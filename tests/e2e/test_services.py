@@ -118,7 +118,7 @@ def test_an_app_that_is_not_there_yet_is_a_503_problem_and_is_served_when_it_com
 
 
 def test_agents_of_a_service_share_its_requests_and_the_rest_takes_over(stage: Stage) -> None:
-    edge = stage.edge()
+    edge = stage.edge("edge", "--balance-slow-start", 0)
     one = stage.agent("one", edges=[edge], services={"web": stage.origin("a").url})
     two = stage.agent("two", edges=[edge], services={"web": stage.origin("b").url})
     eventually(lambda: len(origins(edge, times=10)) == 2, within=10, what="both answer")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from edge.balancing import Balancing
 from edge.gateway import EdgeGateway
 from edge.message import Request
-from edge.registry import Agent, Instance, Offer, Registry
+from edge.pools import Pools
+from edge.registry import Agent, Change, Instance, Offer, Registry
 from edge.routing import Router
 from edge.snapshot import Snapshot
+from edge.waiting import WaitingRoom
 from h2s.budget import Budget
 from h2s.connection import Connection, Stream
 from h2s.engine.session import Fields, Limits
@@ -136,6 +140,7 @@ class FakeConnection:
     def __init__(self, free: int = 100) -> None:
         self.limits = Limits()
         self.session = self
+        self.closed = False
         self.free = free
         self.refuses = False
         self.takes = True
@@ -235,9 +240,16 @@ def make_agent(agent_id: str = "a", generation: int = 1, zone: str = "", token: 
     )
 
 
-def make_offer(service: str = "web", *, publish: bool = True, token: str = "t", **labels: str) -> Offer:
+def make_offer(
+    service: str = "web",
+    *,
+    publish: bool = True,
+    token: str = "t",
+    capacity: int | None = None,
+    **labels: str,
+) -> Offer:
     """Return what a token grants."""
-    return Offer(service=service, labels=labels, publish=publish, capacity=None, token_id=token)
+    return Offer(service=service, labels=labels, publish=publish, capacity=capacity, token_id=token)
 
 
 def make_report(healthy: int = 1, service: str = "web", **more: Any) -> Report:
@@ -246,24 +258,59 @@ def make_report(healthy: int = 1, service: str = "web", **more: Any) -> Report:
 
 
 class World:
-    """An edge with one service `web` and as many instances as are added."""
+    """An edge with one service `web` and as many instances as are added. Its time stands still."""
 
-    def __init__(self, *, limit: int = 1 << 20, zone: str = "") -> None:
-        self.registry = Registry(zone=zone)
-        self.budget = Budget(limit)
-        snapshot = Snapshot(version=VERSION, edge_id="e")
-        self.gateway = EdgeGateway(Router(snapshot, self.registry), budget=self.budget, access_log=None)
+    def __init__(self, *, limit: int = 1 << 20, zone: str = "", balancing: Balancing | None = None) -> None:
         self.clock = 0.0
+        self.changes: list[Change] = []
+        self.registry = Registry(zone=zone, balancing=balancing, clock=lambda: self.clock)
+        self.registry.tell = self.changes.extend
+        self.budget = Budget(limit)
+        self.soon: list[Callable[[], None]] = []
+        """What is to be done at the end of the turn."""
+        self.room = WaitingRoom(
+            limit=balancing.queue_size if balancing is not None else 0,
+            timeout=balancing.queue_timeout if balancing is not None else 0.0,
+            clock=lambda: self.clock,
+            soon=self.soon.append,
+        )
+        self.registry.listeners.append(self.room)
+        self.pools = Pools(self.registry)
+        snapshot = Snapshot(version=VERSION, edge_id="e")
+        self.gateway = EdgeGateway(
+            Router(snapshot, self.registry), budget=self.budget, access_log=None, room=self.room
+        )
         self.gateway.time = lambda: self.clock
+        self.gateway.on_failure = self.registry.failed
+
+    def turn(self) -> None:
+        """End the loop's turn."""
+        while self.soon:
+            self.soon.pop(0)()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and do what is due then."""
+        self.clock += seconds
+        for tended in (self.registry, self.room):
+            if tended.due is not None and tended.due <= self.clock:
+                tended.tend()
+        self.turn()
 
     def add(
-        self, agent_id: str = "a", *, tunnels: int = 1, free: int = 100, zone: str = ""
+        self,
+        agent_id: str = "a",
+        *,
+        tunnels: int = 1,
+        free: int = 100,
+        zone: str = "",
+        capacity: int | None = None,
+        **labels: str,
     ) -> list[FakeTunnel]:
         """Connect an agent with a healthy instance."""
         agent = make_agent(agent_id, zone=zone)
         made = [FakeTunnel(free, f"{agent_id}{number}") for number in range(tunnels)]
         for tunnel in made:
-            agent, _ = self.registry.add_tunnel(agent, [make_offer()], tunnel)
+            agent, _ = self.registry.add_tunnel(agent, [make_offer(capacity=capacity, **labels)], tunnel)
         self.registry.report(agent, make_report(), 0.0)
         return made
 
@@ -280,6 +327,7 @@ class World:
     def assert_at_rest(self) -> None:
         """Nothing is in flight and nothing is held."""
         assert self.gateway.in_flight == 0
+        assert self.room.size == 0
         assert self.budget.total == 0
         assert [one.in_flight for one in self.instances] == [0] * len(self.instances)
         for agent in self.registry.agents.values():

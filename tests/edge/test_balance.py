@@ -4,13 +4,15 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.balance import pick, pick_instance, pick_tunnel
 from edge.registry import Instance
+from edge.route import RouteSpec
+from edge.routes import Route
 
-from .fakes import FakeTunnel, World
+from .fakes import FakeTunnel, World, make_report
 
 randoms = st.randoms(use_true_random=False)
 
@@ -122,3 +124,76 @@ def test_a_tunnel_with_a_free_stream_and_the_least_in_flight_is_taken(
     tunnels = [FakeTunnel(count) for count in free]
     tunnels[1].in_flight = 3
     assert pick_tunnel(tunnels) is (None if expected is None else tunnels[expected])
+
+
+def test_an_own_zone_whose_instances_are_at_their_capacity_spills_over() -> None:
+    world = World(zone="z1")
+    world.add("near", zone="z1", capacity=2)
+    world.add("far", zone="z2")
+    instance(world, "near").in_flight = 1
+    assert picked_agents(world) == {"near"}
+    instance(world, "near").in_flight = 2
+    assert picked_agents(world) == {"far"}
+
+
+def test_an_own_zone_without_a_healthy_instance_spills_over() -> None:
+    world = World(zone="z1")
+    world.add("near", zone="z1")
+    world.add("far", zone="z2")
+    world.registry.report(world.registry.agents["near"], make_report(0), 0.0)
+    assert picked_agents(world) == {"far"}
+    world.registry.report(world.registry.agents["near"], make_report(1), 0.0)
+    assert picked_agents(world) == {"near"}
+
+
+@given(
+    limits=st.lists(st.integers(1, 4), min_size=1, max_size=6),
+    zones=st.lists(st.sampled_from(["z0", "z1"]), min_size=6, max_size=6),
+    source=randoms,
+)
+def test_as_many_as_all_take_together_are_taken_the_near_ones_first_and_none_has_more(
+    limits: list[int], zones: list[str], source: random.Random
+) -> None:
+    world = World(zone="z0")
+    for number, limit in enumerate(limits):
+        world.add(f"a{number}", zone=zones[number], capacity=limit)
+    service = world.registry.services["web"]
+    near = sum(one.limit for one in service.local)
+    for count in range(sum(limits)):
+        picked = pick(service, tried=(), random=source.random)
+        assert picked is not None
+        assert (picked[0] in service.local) == (count < near)
+        picked[0].in_flight += 1
+    assert pick(service, tried=(), random=source.random) is None
+    assert [one.in_flight for one in world.instances] == limits
+
+
+@given(
+    weights=st.lists(st.integers(0, 20), min_size=2, max_size=4).filter(any),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=30, deadline=None)
+def test_targets_get_their_weight_within_statistics_and_weight_0_nothing(
+    weights: list[int], seed: int
+) -> None:
+    world = World()
+    draw = random.Random(seed).random
+    for number in range(len(weights)):
+        for copy in range(2):
+            world.add(f"a{number}{copy}", release=f"v{number}")
+    targets = [
+        {"selector": f"service=web,release=v{number}", "weight": weight}
+        for number, weight in enumerate(weights)
+    ]
+    spec = RouteSpec.model_validate({"name": "r", "host": "r.example", "targets": targets})
+    route = Route(spec, world.pools)
+    rounds = 2000
+    counts: Counter[str] = Counter()
+    for _ in range(rounds):
+        picked = route.pick(tried=(), random=draw)
+        assert picked is not None
+        counts[picked[0].labels["release"]] += 1
+    for number, weight in enumerate(weights):
+        share = weight / sum(weights)
+        spread = (rounds * share * (1 - share)) ** 0.5
+        assert abs(counts[f"v{number}"] - rounds * share) <= 6 * spread

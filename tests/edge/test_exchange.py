@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.balancing import Balancing
 from edge.exchange import Exchange
 from edge.problem import Refusal
 from h2s.engine.session import Fields
@@ -121,6 +123,63 @@ def test_only_an_idempotent_request_is_sent_again_when_it_may_have_run(method: b
         assert exchange.error == ""
     else:
         assert (client.status, exchange.error) == (502, "tunnel_lost")
+
+
+@pytest.mark.parametrize(
+    ("ending", "counts"),
+    [
+        (lambda one: one.on_head([(b":status", b"502")], True), True),
+        (lambda one: one.on_head([(b":status", b"504")], False), True),
+        (lambda one: one.on_head(error_head("upstream-timeout"), True), True),
+        (lambda one: tunnel_of(one).fake.lose(), True),
+        (lambda one: one.on_head([(b":status", b"500")], True), False),
+        (lambda one: one.on_head([(b":status", b"505")], True), False),
+        (lambda one: tunnel_of(one).fake.lose(processed=False), False),
+        (lambda one: lose_connection(tunnel_of(one)), False),
+    ],
+    ids=["502", "504", "agent", "reset", "500", "505", "refused", "connection lost"],
+)
+def test_what_goes_wrong_behind_an_agent_counts_against_its_instance(
+    ending: Callable[[Exchange], None], counts: bool
+) -> None:
+    world = World()
+    world.add()
+    exchange, _ = begin(world, method=b"POST")
+    ending(exchange)
+    [instance] = world.instances
+    assert instance.failures == counts
+
+
+def lose_connection(tunnel: FakeTunnel) -> None:
+    tunnel.fake.closed = True
+    tunnel.fake.lose()
+
+
+def test_a_good_answer_begins_the_count_of_failures_anew() -> None:
+    world = World()
+    world.add()
+    [instance] = world.instances
+    instance.failures = 4
+    begin(world)[0].on_head([(b":status", b"404")], True)
+    assert instance.failures == 0
+
+
+def test_an_instance_whose_answers_go_wrong_is_ejected_and_the_rest_serves() -> None:
+    world = World(balancing=Balancing(slow_start=0.0))
+    for name in "ab":
+        world.add(name)
+    bad = world.registry.agents["a"].instances["web"]
+    for _ in range(50):
+        exchange, _ = begin(world)
+        while exchange.instance is bad and not exchange._finished:
+            exchange.on_head(error_head("upstream-refused"), True)
+        if not exchange._finished:
+            exchange.on_head(OK, True)
+        assert exchange.status == 200
+    assert bad.ejected
+    assert bad.failures == 0
+    before = len(world.registry.agents["a"].tunnels[0].fake.known)  # type: ignore[attr-defined]
+    assert before == 5
 
 
 def tunnel_of(exchange: Exchange) -> FakeTunnel:

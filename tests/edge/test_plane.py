@@ -19,6 +19,7 @@ from edge import newcomers as newcomers_module
 from edge import plane as plane_module
 from edge import reports as reports_module
 from edge.address import CannotListen
+from edge.balancing import Balancing
 from edge.plane import DataPlane, PlaneSettings
 from edge.port import (
     AgentCounted,
@@ -65,6 +66,7 @@ class Edge:
             "public": ("127.0.0.1", 0),
             "tunnel": ("127.0.0.1", 0),
             "tunnel_context": edge_ssl_context(str(identity.edge_certificate), str(identity.edge_key)),
+            "balancing": Balancing(reconnect_grace=0.0),
         }
         self.plane = DataPlane(PlaneSettings(**(values | settings)), self.port, make_snapshot(identity))
         self.task = asyncio.create_task(self.plane.run())

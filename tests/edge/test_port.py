@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from edge.balancing import Balancing
 from edge.ingress import IngressLimits
 from edge.lobby import LobbyLimits
 from edge.port import (
@@ -53,6 +54,7 @@ TUNNEL = TunnelState(tunnel_id="t", agent_id="a", address="192.0.2.1", opened=1.
             ingress_limits=IngressLimits(head_timeout=1.5),
             lobby_limits=LobbyLimits(max_unregistered=3),
             liveness=LivenessTimes(idle=2.5),
+            balancing=Balancing(queue_size=3),
             snapshot=SNAPSHOT,
         ),
         Configure(snapshot=SNAPSHOT),

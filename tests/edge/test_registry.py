@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge import registry as registry_module
+from edge.balancing import Balancing
 from edge.registry import Agent, Conflict, Registry, Superseded
 
-from .fakes import FakeTunnel, make_agent, make_offer, make_report
+from .fakes import FakeTunnel, World, make_agent, make_offer, make_report
 
 OFFERS = [make_offer()]
 
@@ -143,6 +144,64 @@ def test_a_published_service_that_departs_is_remembered_and_an_unpublished_one_i
     assert registry.departed == {}
 
 
+def panicky(percent: int, count: int = 4) -> World:
+    world = World(balancing=Balancing(slow_start=0.0, reconnect_grace=0.0, panic_threshold=percent))
+    for number in range(count):
+        world.add(f"a{number}", release="v1" if number % 2 else "v2")
+    return world
+
+
+def sicken(world: World, number: int, healthy: int = 0) -> None:
+    world.registry.report(world.registry.agents[f"a{number}"], make_report(healthy), 0.0)
+
+
+def test_with_only_unhealthy_instances_nothing_is_routable_unless_there_is_a_panic_threshold() -> None:
+    for percent, left in ((0, 0), (1, 4)):
+        world = panicky(percent)
+        for number in range(4):
+            sicken(world, number)
+        assert len(world.registry.services["web"].all) == left
+
+
+def test_with_fewer_healthy_instances_than_the_threshold_all_are_used_and_pools_follow() -> None:
+    world = panicky(50)
+    service = world.registry.services["web"]
+    pool = world.pools.get("release=v1")
+    candidates = pool.candidates
+    sicken(world, 0)
+    sicken(world, 1)
+    assert len(service.all) == 2
+    sicken(world, 2)
+    assert (len(service.all), len(candidates.all)) == (4, 2)
+    world.registry.drain(["web.a1"])
+    assert (len(service.all), len(candidates.all)) == (3, 1)
+    world.registry.drain([])
+    sicken(world, 2, healthy=1)
+    assert (len(service.all), len(pool.candidates.all)) == (2, 1)
+    assert not service.panicking
+
+
+def test_one_that_has_not_reported_or_has_no_tunnel_is_not_used_in_a_panic() -> None:
+    world = panicky(100, count=2)
+    service = world.registry.services["web"]
+    sicken(world, 0)
+    world.registry.add_tunnel(make_agent("new"), OFFERS, FakeTunnel())
+    assert len(service.all) == 2
+    gone = world.registry.agents["a0"]
+    world.registry.drain_tunnel(gone, gone.tunnels[0])
+    assert {one.agent.agent_id for one in service.all} == {"a1"}
+
+
+def test_a_change_of_capacity_is_told() -> None:
+    registry = Registry()
+    agent, _ = registry.add_tunnel(make_agent(), OFFERS, FakeTunnel())
+    registry.report(agent, make_report(), 0.0)
+    registry.changed.clear()
+    assert registry.report(agent, make_report(capacity=7), 0.0) == []
+    assert registry.changed == {"a"}
+    assert agent.instances["web"].limit == 7
+
+
 class RegistryMachine(RuleBasedStateMachine):
     """Agents come, report, drain, are replaced and go, in any order."""
 
@@ -151,7 +210,9 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.registry = Registry(zone="z1")
+        self.clock = 0.0
+        balancing = Balancing(panic_threshold=40, reconnect_grace=5.0, slow_start=3.0)
+        self.registry = Registry(zone="z1", balancing=balancing, clock=lambda: self.clock)
         self.most_departed = registry_module.MAX_DEPARTED
         registry_module.MAX_DEPARTED = 2
         self.tunnels: list[tuple[Agent, FakeTunnel]] = []
@@ -160,7 +221,9 @@ class RegistryMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         for agent, tunnel in self.tunnels:
             self.registry.remove_tunnel(agent, tunnel)
+        self.pass_time(40.0)
         assert self.registry.agents == self.registry.services == {}
+        assert self.registry.due is None
         assert self.registry.published == []
         registry_module.MAX_DEPARTED = self.most_departed
 
@@ -185,6 +248,7 @@ class RegistryMachine(RuleBasedStateMachine):
             for other, tunnel in self.tunnels
             if other in before and other.agent_id == agent_id and other is not agent
         }
+        assert agent.reconnecting == (agent in before and agent.reconnecting)
         self.tunnels.append((agent, tunnel))
 
     @precondition(lambda self: self.tunnels)
@@ -204,12 +268,27 @@ class RegistryMachine(RuleBasedStateMachine):
         one = data.draw(st.sampled_from(self.tunnels))
         self.tunnels.remove(one)
         changes = self.registry.remove_tunnel(*one)
-        assert all(change.kind == "instance_down" for change in changes)
+        assert all(change.kind in ("instance_down", "instance_reconnecting") for change in changes)
+
+    @precondition(lambda self: self.tunnels)
+    @rule(data=st.data(), service=names, times=st.integers(1, 6))
+    def fail(self, data: st.DataObject, service: str, times: int) -> None:
+        agent, _ = data.draw(st.sampled_from(self.tunnels))
+        for _ in range(times):
+            if service in agent.instances:
+                self.registry.failed(agent.instances[service])
+
+    @rule(seconds=st.sampled_from([1.0, 5.0, 40.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.clock += seconds
+        self.registry.tend()
 
     @invariant()
-    def agents_are_those_with_tunnels(self) -> None:
+    def agents_are_those_with_tunnels_and_those_that_are_waited_for(self) -> None:
         live = {agent for agent, _ in self.tunnels if self.registry.agents.get(agent.agent_id) is agent}
-        assert live == set(self.registry.agents.values())
+        known = set(self.registry.agents.values())
+        assert live <= known
+        assert all(agent.reconnecting and not agent.tunnels for agent in known - live)
         for agent in live:
             known = {id(tunnel) for other, tunnel in self.tunnels if other is agent}
             assert known == {id(tunnel) for tunnel in (*agent.tunnels, *agent.draining)}
@@ -222,7 +301,14 @@ class RegistryMachine(RuleBasedStateMachine):
         assert set(registry.services) == {one.service for one in instances}
         for name, service in registry.services.items():
             mine = [one for one in instances if one.service == name]
-            routable = [one for one in mine if one.healthy and one.agent.tunnels]
+            able = [one for one in mine if one.total and one.agent.tunnels and not one.agent.reconnecting]
+            fit = [one for one in able if one.healthy]
+            assert all(one in fit for one in mine if one.ejected)
+            good = [one for one in fit if not one.ejected]
+            assert 2 * (len(fit) - len(good)) <= len(fit)
+            routable = able if 100 * len(good) < 40 * len(able) else good
+            assert (service.able, service.fit) == (len(able), len(fit))
+            assert service.ejected == len(fit) - len(good)
             assert same(service.instances, mine)
             assert same(service.all, routable)
             assert same(service.local, [one for one in routable if one.agent.zone == "z1"])

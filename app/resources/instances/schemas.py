@@ -100,7 +100,7 @@ def draining_of(state: InstanceState) -> Literal["operator", "agent"] | None:
     """Return who wants an instance to get no new requests."""
     if state.drained:
         return "operator"
-    return None if state.tunnels else "agent"
+    return None if state.tunnels or state.reconnecting else "agent"
 
 
 class InstancePage(Page[Instance]):
