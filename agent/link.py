@@ -12,7 +12,7 @@ import structlog
 
 from backplane.cli.address import Address
 from h2s.errors import H2SError, HandshakeError, Untrusted
-from h2s.liveness import Liveness, LivenessTimes
+from h2s.liveness import AGENT_JITTER, Liveness, LivenessTimes
 from h2s.messages import Hello, Welcome
 from h2s.tunnel import dial
 
@@ -91,7 +91,7 @@ class Link:
     async def _serve_once(self) -> Exception:
         """Have a tunnel from dialling to its end; return why it ended."""
         loop = asyncio.get_running_loop()
-        liveness = Liveness(self._times, now=loop.time(), jitter=random.uniform(0.8, 1.0))  # noqa: S311
+        liveness = Liveness(self._times, now=loop.time(), jitter=random.uniform(*AGENT_JITTER))  # noqa: S311
         tunnels: list[AgentTunnel] = []
 
         def make_owner(welcome: Callable[[], Welcome]) -> AgentTunnel:

@@ -24,7 +24,7 @@ from agent.config import AgentSettings, read_token
 from agent.tunnel import AgentTunnel
 from backplane.cli.process import run_until_stopped
 from h2s.errors import H2SError, HandshakeError
-from h2s.liveness import Liveness, LivenessTimes
+from h2s.liveness import AGENT_JITTER, Liveness, LivenessTimes
 from h2s.messages import Credentials, Hello, Inspection, InstanceReport, Report, ServiceOffer, Welcome
 from h2s.tunnel import agent_ssl_context, dial
 
@@ -114,7 +114,7 @@ class Crowd:
             context=self._context,
             hello=hello,
             make_owner=make_owner,
-            liveness=Liveness(times, now=now, jitter=random.uniform(0.8, 1.0)),
+            liveness=Liveness(times, now=now, jitter=random.uniform(*AGENT_JITTER)),
             timeout=settings.connect_timeout,
         )
         tunnels[-1].start(connection)

@@ -22,7 +22,7 @@ from h2s.connection import Connection, Stream
 from h2s.control import MAX_MESSAGE, Code, ControlError
 from h2s.engine.session import Fields, Goaway
 from h2s.errors import ErrorCode, H2SError, NoFreeStream, RemoteProtocolError
-from h2s.liveness import Liveness, LivenessTimes
+from h2s.liveness import EDGE_JITTER, Liveness, LivenessTimes
 from h2s.messages import (
     Drain,
     Hello,
@@ -353,7 +353,7 @@ class TunnelListener:
         )
 
     def _make_liveness(self) -> Liveness:
-        return Liveness(self._times, now=self._loop.time(), jitter=random.uniform(0.8, 1.0))  # noqa: S311
+        return Liveness(self._times, now=self._loop.time(), jitter=random.uniform(*EDGE_JITTER))  # noqa: S311
 
     def _on_tunnel(self, connection: Connection) -> None:
         tunnel = connection.owner

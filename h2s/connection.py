@@ -44,6 +44,8 @@ __all__ = ["Connection", "Owner", "Stream"]
 
 WRITE_SIZE = 64 * 1024
 """Bytes handed to the transport at a time."""
+MOMENT = 0.05
+"""Seconds to which the times of `Liveness` are rounded up, so that many connections wake the process together."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that a closing transport has to write what is left."""
 
@@ -141,7 +143,8 @@ class Connection(PieceProtocol):
                 self._dispatch(event)
             except Exception as error:
                 self._on_bug(error, getattr(event, "stream_id", None))
-        self.flush_soon()
+        if self.session.has_output or self._leaving is not None or self._ending:
+            self.flush_soon()
 
     def eof_received(self) -> bool:
         """Treat the peer's end of the connection as its end for both."""
@@ -413,7 +416,8 @@ class Connection(PieceProtocol):
 
     def _arm(self) -> None:
         assert self._liveness is not None
-        self._liveness_timer = self._loop.call_at(self._liveness.deadline, self._on_deadline)
+        moment = (int(self._liveness.deadline / MOMENT) + 1) * MOMENT
+        self._liveness_timer = self._loop.call_at(moment, self._on_deadline)
 
     def _on_deadline(self) -> None:
         assert self._liveness is not None

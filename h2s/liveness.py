@@ -10,7 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Liveness", "LivenessTimes", "Verdict"]
+__all__ = ["AGENT_JITTER", "EDGE_JITTER", "Liveness", "LivenessTimes", "Verdict"]
+
+EDGE_JITTER = (0.8, 0.9)
+AGENT_JITTER = (0.9, 0.99)
+"""The range of the jitter of either side. Edges ask first: one with many agents asks many of them in one go, where each
+of these would ask at a moment of its own."""
 
 
 class Verdict(Enum):
@@ -42,7 +47,7 @@ class Liveness:
     """Watches one connection. All times are seconds of one monotonic clock."""
 
     def __init__(self, times: LivenessTimes, *, now: float, jitter: float = 1.0) -> None:
-        """Start watching; `jitter` (about 0.8 to 1.0) scales the idle time of this connection."""
+        """Start watching; `jitter` (`EDGE_JITTER`, `AGENT_JITTER`) scales the idle time of this connection."""
         self._times = times
         self._idle = times.idle * jitter
         self._heard = now

@@ -124,6 +124,13 @@ class Sender(Session):
             size += self._turn(stream, parts)
         return b"".join(parts)
 
+    @property
+    def has_output(self) -> bool:
+        """Whether `pull` may have something to return."""
+        lines = self._urgent, self._ordinary
+        window_open = self._send_window > 0
+        return bool(self._control) or any(line.ready or (line.aside and window_open) for line in lines)
+
     def _next_turn(self) -> Stream | None:
         window_open = self._send_window > 0
         for line in (self._urgent, self._ordinary):

@@ -235,6 +235,11 @@ class Session(ABC):
         Empty means that nothing can be sent now.
         """
 
+    @property
+    @abstractmethod
+    def has_output(self) -> bool:
+        """Whether `pull` may have something to return; where it is False it surely has not."""
+
     @abstractmethod
     def drained(self) -> list[int]:
         """Return, once each, the streams whose queue went above `queue_high` and has come down to `queue_low`."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h2s.liveness import Liveness, LivenessTimes, Verdict
+from h2s.liveness import AGENT_JITTER, EDGE_JITTER, Liveness, LivenessTimes, Verdict
 
 TIMES = LivenessTimes(idle=25.0, timeout=10.0, attempts=2)
 
@@ -24,6 +24,12 @@ def test_a_silent_peer_is_asked_twice_and_given_up() -> None:
 
 def test_defaults_find_a_dead_peer_within_fifty_seconds() -> None:
     assert LivenessTimes().worst_case <= 50.0
+
+
+def test_an_edge_asks_before_its_agents_would() -> None:
+    latest = Liveness(TIMES, now=0.0, jitter=max(EDGE_JITTER))
+    earliest = Liveness(TIMES, now=0.0, jitter=min(AGENT_JITTER))
+    assert latest.deadline <= earliest.deadline
 
 
 def test_nothing_is_due_before_the_deadline() -> None:

@@ -224,6 +224,11 @@ cdef class Sender:
             raise
         return finished_output(&output)
 
+    @property
+    def has_output(self):
+        """Whether `pull` has something to return."""
+        return self.control.size > 0 or self.has_turns()
+
     cdef inline int control_taken(self) except -1:
         clear(&self.control, KEPT_CONTROL)
         self.conduct.replies = 0

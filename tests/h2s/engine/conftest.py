@@ -87,11 +87,16 @@ class Peer:
         return DataFrame(stream_id, data, flags=["END_STREAM"] if end_stream else [])
 
     def received(self, limit: int = 1 << 20) -> list[Any]:
-        """Return all frames that the session has for us now."""
+        """Return all frames that the session has for us now; it says so before (`has_output`)."""
         data = b""
-        while piece := self.session.pull(limit):
+        while True:
+            expected = self.session.has_output
+            piece = self.session.pull(limit)
+            assert expected or not piece
+            if not piece:
+                assert not self.session.has_output
+                return self.parse(data)
             data += piece
-        return self.parse(data)
 
     def parse(self, data: bytes) -> list[Any]:
         """Return the frames in `data`."""
