@@ -4,6 +4,7 @@
 #   make test [ARGS=...]       the tests; ARGS go to pytest
 #   make lint                  format, lint, types, import contracts
 #   make bench [ARGS=...]      the benchmark, beside other systems: ARGS=--quick, ARGS=--help
+#   make bench-routes [ARGS=...]  what many routes cost, through the API: ARGS=--quick, ARGS="--only effect", ARGS=--write
 #   make openapi               writes openapi/openapi.json, after a change of the management API
 #   make reference             writes docs/cli.md, after a change of the command line
 #   make fuzz [ARGS=...]       hostile bytes for every parser: ARGS="--seconds 600", ARGS="--help"
@@ -26,7 +27,7 @@ NATIVE := setup.py $(wildcard h2s/*/*.pyx h2s/engine/_native/*.pxi)
 HINT    = $(BIN)/python -c 'import h2s.engine.native, h2s.http1.native' 2>/dev/null || \
   echo "The portable HTTP/2 engine runs. For the fast one: apt-get install gcc python3-dev libnghttp2-dev && make native"
 
-.PHONY: demo test lint bench openapi reference fuzz faults schemas compiled native clean
+.PHONY: demo test lint bench bench-routes openapi reference fuzz faults schemas compiled native clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -50,6 +51,9 @@ lint: $(STAMP)
 
 bench: $(PEERS) $(TREE)/.installed
 	@exec $(BIN)/python -m bench $(ARGS)
+
+bench-routes: compiled
+	@E2E_COMPILED=1 exec $(BIN)/python -m bench.routes $(ARGS)
 
 $(PEERS): $(STAMP)
 	@echo "Fetching a peer to measure beside (once) ..."

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.policies import PolicySpec
@@ -37,7 +37,7 @@ from .database.models import (
 from .management.context import CHANNEL
 from .management.credentials import ApiCredential, Role
 
-__all__ = ["Config", "ConfigFeed", "Update"]
+__all__ = ["Config", "ConfigFeed", "Update", "events_after"]
 
 log: Any = structlog.get_logger("feed")
 
@@ -215,7 +215,7 @@ class ConfigFeed:
             self._advanced.notify_all()
 
     async def _events(self, session: AsyncSession) -> list[EventRow]:
-        query = select(EventRow).where(EventRow.n > self.config.n).order_by(EventRow.id).limit(MAX_EVENTS + 1)
+        query = events_after(self.config.n).limit(MAX_EVENTS + 1)
         return list((await session.scalars(query)).all())
 
     async def _whole(self, session: AsyncSession) -> Update:
@@ -246,11 +246,9 @@ class ConfigFeed:
         config = replace(before)
         update = Update(config=config, before=before.n)
         if "route" in names:
-            config.routes = dict(before.routes)
             specs = await _specs(session, RouteRow, sorted(names["route"]))
             update.routes_set = [RouteSpec.model_validate(spec) for spec in specs.values()]
             update.routes_removed = sorted(names["route"] - specs.keys())
-            _apply(config.routes, update.routes_set, update.routes_removed)
         if "policy" in names:
             config.policies = dict(before.policies)
             specs = await _specs(session, PolicyRow, sorted(names["policy"]))
@@ -267,12 +265,19 @@ class ConfigFeed:
             await _read_drains(session, config)
             update.drains_changed = True
             update.disconnected = [event for event in events if event.action == "disconnect"]
+        # Changed where it is: a copy of 100,000 routes takes 19 ms. From here on nothing can fail or be waited for.
+        _apply(config.routes, update.routes_set, update.routes_removed)
         return update
 
     @staticmethod
     async def _read_settings(session: AsyncSession, config: Config) -> None:
         row = await session.get(SettingRow, "default_policies")
         config.default_policies = () if row is None else tuple(row.value)
+
+
+def events_after(n: int) -> Select[EventRow]:
+    """Return the query of events after a version. In this order an index has them: the audit may be of any length."""
+    return select(EventRow).where(EventRow.n > n).order_by(EventRow.n, EventRow.id)
 
 
 def _is_complete(events: Sequence[EventRow], n: int, target: int) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from .run import Run
 
-__all__ = ["run_wrk"]
+__all__ = ["RandomHosts", "run_wrk"]
 
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 PUT = """
@@ -22,13 +23,47 @@ file:close()
 SIZES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 
 
-def run_wrk(url: str, *, host: str, connections: int, seconds: float, body: Path | None = None) -> Run:
+HOSTS = """
+math.randomseed({seed})
+request = function()
+  return wrk.format("GET", nil, {{ Host = "{prefix}" .. math.random(0, {count} - 1) .. "{suffix}" }})
+end
+"""
+"""What wrk runs to ask for another host each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RandomHosts:
+    """So many hosts, one drawn for each request: `prefix`, a number from 0 on, `suffix`."""
+
+    prefix: str
+    suffix: str
+    count: int
+    seed: int
+
+
+def run_wrk(
+    url: str,
+    *,
+    host: str | RandomHosts,
+    connections: int,
+    seconds: float,
+    body: Path | None = None,
+) -> Run:
     """Request `url` over and over for `seconds`, with GET or, given a body, with PUT. Raises CalledProcessError."""
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
-    command += ["--latency", "--timeout", "10s", "--header", f"Host: {host}"]
+    command += ["--latency", "--timeout", "10s"]
+    if isinstance(host, str):
+        command += ["--header", f"Host: {host}"]
     with tempfile.NamedTemporaryFile("w", prefix="backplane-wrk-", suffix=".lua") as script:
         if body is not None:
             script.write(PUT.format(body=body))
+            script.flush()
+            command += ["--script", script.name]
+        elif isinstance(host, RandomHosts):
+            script.write(
+                HOSTS.format(prefix=host.prefix, suffix=host.suffix, count=host.count, seed=host.seed)
+            )
             script.flush()
             command += ["--script", script.name]
         done = subprocess.run(

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.dialects import sqlite
 
 from app.database import Database, DatabaseUrl
 from app.database.models import EventRow
-from app.feed import Config, ConfigFeed, Update
+from app.feed import Config, ConfigFeed, Update, events_after
 from app.management.context import Management, Work
 from app.management.credentials import Credentials, Principal, Role
 from app.resources.policies.service import DefaultPolicyService, PolicyService
@@ -226,3 +229,16 @@ def test_a_database_that_comes_back_is_followed_again(
             assert other.feed.error is None
 
     asyncio.run(main())
+
+
+def test_the_length_of_the_audit_does_not_matter_to_a_change(migrated: Path) -> None:
+    query = (
+        events_after(7).limit(1000).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    )
+    database = sqlite3.connect(migrated)
+    try:
+        plan = str(database.execute(f"EXPLAIN QUERY PLAN {query}").fetchall())
+    finally:
+        database.close()
+    assert "USING INDEX ix_events_n" in plan
+    assert "SCAN" not in plan
