@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.postgres import PostgresServer, find_postgres
+
 from .address import Address
 from .certificate import Certificate
 from .programs import Origin
@@ -121,3 +123,15 @@ def tool() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that a test may stop."""
+    programs = find_postgres()
+    if programs is None:
+        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        missing("PostgreSQL is not installed")
+    assert programs is not None
+    with PostgresServer.at(programs) as server:
+        yield server

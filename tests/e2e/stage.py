@@ -160,10 +160,11 @@ class Stage:
         *options: object,
         edges: Sequence[Edge],
         services: Mapping[str, str],
+        token_file: Path | None = None,
         ready: bool = True,
     ) -> Agent:
-        """Start an agent with the first edge's join token; `ready` False does not wait for its services."""
-        token_file = edges[0].token_file
+        """Start an agent, by default with the first edge's join token; `ready` False does not wait for its services."""
+        token_file = token_file or edges[0].token_file
         agent = Agent(
             name, *options, edges=edges, services=services, folder=self.folder, token_file=token_file
         )

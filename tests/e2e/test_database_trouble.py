@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.postgres import PostgresServer, find_postgres
+from tests.app.postgres import PostgresServer
 
 from .load import Load
 from .programs import backplane, eventually
@@ -128,18 +127,6 @@ def see_through(edge: Edge, trouble: Trouble, reason: str) -> None:
         load.flows()
     assert load.failures == [], load
     assert "Traceback" not in edge.stderr
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server that a test may stop."""
-    programs = find_postgres()
-    if programs is None:
-        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        missing("PostgreSQL is not installed")
-    assert programs is not None
-    with PostgresServer.at(programs) as server:
-        yield server
 
 
 def test_traffic_flows_while_postgresql_is_read_only_or_gone(stage: Stage, server: PostgresServer) -> None:

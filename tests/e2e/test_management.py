@@ -18,9 +18,9 @@ SHOP: dict[str, Any] = {"name": "shop", "host": "shop.example", "targets": [{"se
 
 
 @contextmanager
-def console(edge: Edge) -> Iterator[httpx.Client]:
-    """Give a client of an edge's API with the first token."""
-    token = (edge.data_dir / "admin-token").read_text().strip()
+def console(edge: Edge, *, identity: Edge | None = None) -> Iterator[httpx.Client]:
+    """Give a client of an edge's API with the first token, which may be that of the edge whose identity it shares."""
+    token = ((identity or edge).data_dir / "admin-token").read_text().strip()
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=edge.api_url, headers=headers, trust_env=False, timeout=10) as client:
         yield client

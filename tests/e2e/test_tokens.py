@@ -20,8 +20,7 @@ def agent_with(
     """Start an agent with a token that was made through the API."""
     token_file = stage.folder / f"{name}-token"
     token_file.write_text(token["secret"])
-    agent = Agent(name, *options, edges=[edge], services=services, folder=stage.folder, token_file=token_file)
-    return stage.keep(agent, ready=False)
+    return stage.agent(name, *options, edges=[edge], services=services, token_file=token_file, ready=False)
 
 
 def make(api: httpx.Client, **changes: Any) -> dict[str, Any]:

@@ -62,6 +62,35 @@ def test_the_steps_lead_back(database_url: DatabaseUrl) -> None:
     on(database_url, back_and_forth)
 
 
+def test_a_step_keeps_what_is_there(database_url: DatabaseUrl) -> None:
+    """Tables that are made anew on SQLite take nothing with them that refers to them."""
+    from alembic import command
+
+    rows = (
+        "INSERT INTO join_tokens (id, description, sha256, services, labels, publish, max_agents, version, created)"
+        " VALUES ('t', '', 'hash', '[]', '{}', true, 2, 1, '2031-02-03 04:05:06')",
+        "INSERT INTO join_token_uses VALUES ('t', 'a', '2031-02-03 04:05:06')",
+        "INSERT INTO events (n, time, actor, action, kind, name, before, request_id, edge)"
+        " VALUES (1, '2031-02-03 04:05:06', 'me', 'create', 'route', 'r', '{\"a\": 1}', '1', 'e')",
+    )
+    found: list[object] = []
+
+    def forth(connection: Connection) -> None:
+        command.downgrade(alembic_config(connection), "0001")
+        for row in rows:
+            connection.exec_driver_sql(row)
+        command.upgrade(alembic_config(connection), "head")
+        for query in (
+            "SELECT id, close_tunnels FROM join_tokens",
+            "SELECT token, agent FROM join_token_uses",
+            "SELECT id, name, after FROM events",
+        ):
+            found.extend(tuple(row) for row in connection.exec_driver_sql(query))
+
+    on(database_url, forth)
+    assert found == [("t", False), ("t", "a"), (1, "r", None)]
+
+
 def test_a_newer_schema_is_refused(database_url: DatabaseUrl) -> None:
     on(
         database_url,
