@@ -37,6 +37,9 @@ def _check_host(host: str) -> str:
     return host
 
 
+FieldText = Annotated[str, Field(max_length=65536)]
+
+
 class Question(BaseModel):
     """A request, as far as it decides where it goes."""
 
@@ -58,10 +61,12 @@ class Question(BaseModel):
         description="The path and the query, as a client would send them.",
         examples=["/cart?beta=1"],
     )
-    headers: Annotated[tuple[tuple[str, str], ...], Field(max_length=256)] = Field(
+    headers: Annotated[tuple[tuple[FieldText, FieldText], ...], Field(max_length=256)] = Field(
         default=(), description="Header fields, each as name and value.", examples=[[["x-canary", "yes"]]]
     )
-    client: str = Field(default="", description="The client's address.", examples=["192.0.2.1"])
+    client: str = Field(
+        default="", max_length=256, description="The client's address.", examples=["192.0.2.1"]
+    )
 
     def request(self) -> Request:
         """Return the request that is asked about."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 __all__ = ["Moment"]
 
@@ -15,5 +16,12 @@ def _check_text(value: object) -> object:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_check_text)]
-"""A date and a time with a zone. Seconds since 1970, which pydantic would take too, are none."""
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC it is before the year 1 or after the year 9999") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_check_text), AfterValidator(_in_utc)]
+"""A date and a time with a zone, in UTC. Seconds since 1970, which pydantic would take too, are none."""

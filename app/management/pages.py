@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Query
@@ -19,6 +20,8 @@ from .problem import Invalid
 __all__ = ["MAX_LIMIT", "Page", "Paging", "PagingQuery"]
 
 MAX_LIMIT = 1000
+_KEY = re.compile(r"[^\x00\ud800-\udfff]*")
+"""What a database can be asked about: no half of a surrogate pair, which JSON's escapes can write."""
 
 T = TypeVar("T")
 
@@ -55,7 +58,7 @@ class Paging:
             key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         except (ValueError, binascii.Error):
             key = None
-        if not isinstance(key, str) or "\x00" in key:
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
             raise Invalid.of("query.cursor", "this is not a cursor that a list gave")
         return key
 

@@ -15,9 +15,41 @@ JSON_TYPE = "application/json"
 YAML_TYPE = "application/yaml"
 YAML_TYPES = frozenset({YAML_TYPE, "application/x-yaml", "text/yaml", "text/x-yaml"})
 MAX_DEPTH = 50
+MAX_SCALAR = 64
+"""Characters of a number or a time."""
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """A safe loader that does no more work than a text is long.
+
+    Keys that are numbers can be chosen so that all of them collide in a dict, a number of any length (`1:59:59:...`)
+    costs the square of it, and merges (`<<: [*a, *a]`) are aliases that older versions of PyYAML multiply at each
+    level. No configuration has any of these.
+    """
+
+    def flatten_mapping(self, node: Any) -> None:
+        """See that all keys are text, where merges would be carried out."""
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise _at(key, "it has a merge (<<): write things out")
+            if key.tag != "tag:yaml.org,2002:str":
+                raise _at(key, "a key that is not text: put it in quotes")
+
+    def construct_short(self, node: Any) -> Any:
+        """Read what is written as no text: a number, a time, a truth."""
+        if len(node.value) > MAX_SCALAR:
+            raise _at(node, f"a number or time of more than {MAX_SCALAR} characters")
+        try:
+            return _Base.yaml_constructors[node.tag](self, node)
+        except (ValueError, ArithmeticError, LookupError, AttributeError):
+            raise _at(node, f"{node.value!r} is no {node.tag.rpartition(':')[2]}") from None
+
+
+for _kind in ("bool", "int", "float", "timestamp"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_short)
 
 
 def parse(content: bytes, media_type: str) -> Any:
@@ -71,6 +103,10 @@ def _check_tree(document: Any) -> None:
         seen.add(id(node))
         inner = node.values() if isinstance(node, dict) else node
         waiting += [(one, depth + 1) for one in inner]
+
+
+def _at(node: Any, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def _malformed(detail: str) -> Malformed:

@@ -109,7 +109,7 @@ class RoutePatch(BaseModel):
 
 
 Weights = Annotated[
-    dict[str, Annotated[Whole, Field(ge=0, le=MAX_WEIGHT)]],
+    dict[Annotated[str, Field(max_length=2048)], Annotated[Whole, Field(ge=0, le=MAX_WEIGHT)]],
     Field(
         min_length=1,
         max_length=64,

@@ -171,3 +171,23 @@ def test_a_document_of_many_routes_is_one_change(any_console: Console) -> None:
     counts = [one[0] for one in changed(apply(api, {"routes": later}))]
     assert (counts.count("update"), counts.count("delete")) == (1500, 500)
     assert api.feed.versions == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "priority: 1" + ":1" * 400 + ":1.5",
+        "priority: 1" + ":1" * 40_000,
+        "priority: !!int ''",
+        "priority: !!float ''",
+        "enabled: !!bool perhaps",
+        "name: !!timestamp tomorrow",
+        "1: x",
+        "a: &a {x: y}\nb: {<<: [*a, *a]}",
+    ],
+)
+def test_yaml_that_costs_more_than_it_is_long_or_means_nothing_is_refused(
+    console: Console, document: str
+) -> None:
+    refused = problem(apply(console, document, media_type="application/yaml"), 400, "malformed_body")
+    assert "in line" in refused["detail"]

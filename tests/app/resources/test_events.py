@@ -60,6 +60,8 @@ def test_events_are_filtered_and_come_in_pages(any_console: Console) -> None:
     early = api.get("/v1/events", params={"until": moment}).json()["items"]
     assert [one["id"] for one in late + early] == [4, 3, 2, 1]
     assert fields(api.get("/v1/events", params={"since": "2031-02-03T04:05:06"})) == ["query.since"]
+    for never in ("0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"):  # in no year in UTC
+        assert fields(api.get("/v1/events", params={"until": never})) == ["query.until"]
     assert fields(api.get("/v1/events", params={"cursor": "Im5vIG51bWJlciI"})) == ["query.cursor"]
 
 

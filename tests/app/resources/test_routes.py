@@ -144,6 +144,16 @@ def test_weights_change_in_one_step(any_console: Console) -> None:
     assert fields(api.patch("/v1/routes/shop/weights", {"v1": -1})) == ["v1"]
 
 
+def test_half_a_surrogate_pair_is_refused_wherever_it_comes(console: Console) -> None:
+    console.post("/v1/routes", SHOP)
+    json = {"headers": {"Content-Type": "application/json"}}
+    weights = console.request("PATCH", "/v1/routes/shop/weights", content=b'{"\\ud800": 1}', **json)
+    problem(weights, 422, "invalid")
+    for member in (b'"headers": [["\\ud800", ""]]', b'"headers": [["a", "\\ud800"]]', b'"client": "\\ud800"'):
+        body = b'{"host": "a.example", ' + member + b"}"
+        problem(console.request("POST", "/v1/routes:explain", content=body, **json), 422, "invalid")
+
+
 def test_what_is_only_suspicious_succeeds_with_a_warning(console: Console) -> None:
     console.connect(instance("web", labels={"release": "v1"}), instance("api"))
     targets = [*CANARY, {"name": "all", "selector": "service"}]
@@ -171,7 +181,9 @@ def test_lists_come_in_pages(any_console: Console) -> None:
     assert (names, pages) == ([f"r{number}" for number in range(5)], 3)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "cursor=!", "cursor=MQ"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "cursor=!", "cursor=MQ", "cursor=Ilx1ZDgwMCI"]
+)
 def test_wrong_pages_are_refused(console: Console, query: str) -> None:
     assert fields(console.get(f"/v1/routes?{query}")) == [f"query.{query.partition('=')[0]}"]
 

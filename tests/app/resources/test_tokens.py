@@ -68,6 +68,7 @@ def test_tokens_of_both_kinds_are_listed_in_pages(any_console: Console) -> None:
         (JOIN | {"labels": {"zone": "a"}}, "join.labels"),
         (JOIN | {"expires": "2001-01-01T00:00:00Z"}, "join.expires"),
         (JOIN | {"expires": "2099-01-01T00:00:00"}, "join.expires"),
+        (JOIN | {"expires": "9999-12-31T23:59:59-23:00"}, "join.expires"),
         (API | {"role": "king"}, "api.role"),
         (API | {"secret": "mine"}, "api.secret"),
         ({"kind": "magic"}, ""),
