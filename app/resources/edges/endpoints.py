@@ -14,6 +14,7 @@ from app.management.live import page_of
 from app.management.names import Identifier
 from app.management.pages import PagingQuery
 from app.management.problem import NotFound
+from app.resources.instances.schemas import is_healthy
 
 from .schemas import Edge, EdgePage, SnapshotVersion
 
@@ -56,7 +57,7 @@ def _shown(management: Management) -> Edge:
         snapshot=SnapshotVersion(**snapshot.model_dump()) if ready and snapshot else None,
         services=len({one.service for one in instances}),
         instances=len(instances),
-        healthy=sum(1 for one in instances if one.healthy),
+        healthy=sum(1 for one in instances if is_healthy(one)),
         agents=state.agents,
         tunnels=state.tunnels,
         in_flight=counters.in_flight if counters else 0,

@@ -81,7 +81,8 @@ async def follow_events(
 
     `audit` is a change that somebody made, with its number as `id`; after a break those that were missed are told.
     The others are of this edge and told as they happen: `tunnel_opened`, `tunnel_closed`, `instance_up`,
-    `instance_down`, `instance_health`, `instance_drained`, `instance_resumed`, `data_plane_up` and
+    `instance_down`, `instance_health`, `instance_drained`, `instance_resumed`, `instance_reconnecting`,
+    `instance_reconnected`, `instance_ejected`, `instance_returned`, `data_plane_up` and
     `data_plane_down`. `lost` is the last to one who does not keep up.
     """
     after = None if last_event_id is None else int(last_event_id)

@@ -12,7 +12,7 @@ from edge.port import InstanceState
 
 __all__ = ["Drain", "DrainPage", "Health", "Instance", "InstanceCount", "InstanceCountPage", "InstancePage"]
 
-Health = Literal["starting", "healthy", "unhealthy"]
+Health = Literal["starting", "healthy", "unhealthy", "reconnecting"]
 
 _EXAMPLE: dict[str, Any] = {
     "id": "web.host1-4f2a",
@@ -24,6 +24,7 @@ _EXAMPLE: dict[str, Any] = {
     "since": "2031-02-03T04:05:06Z",
     "healthy": 2,
     "total": 2,
+    "ejected": False,
     "draining": None,
     "in_flight": 3,
     "capacity": 100,
@@ -47,16 +48,22 @@ class Instance(BaseModel):
     labels: dict[str, str] = Field(description="Its own and those of its join token.")
     zone: str = Field(description="Where its agent is.")
     health: Health = Field(
-        description="`healthy`: at least one upstream takes requests. `starting`: it has not reported yet."
+        description="`healthy`: at least one upstream takes requests. `starting`: it has not reported yet. "
+        "`reconnecting`: its last tunnel has broken, and it is expected back."
     )
     since: datetime = Field(description="When its health last changed.")
     healthy: int = Field(description="Upstreams that take requests.")
     total: int = Field(description="Upstreams.")
+    ejected: bool = Field(
+        description="Whether this edge leaves it out for a while, because what it was sent went wrong."
+    )
     draining: Literal["operator", "agent"] | None = Field(
         description="Who wants it to get no new requests: an operator, its agent, which stops, or nobody."
     )
     in_flight: int = Field(description="Requests that this edge has sent it and that run now.")
-    capacity: int = Field(description="Requests at once that it is taken to handle; its weight in balancing.")
+    capacity: int = Field(
+        description="Requests at once that it is taken to handle; its weight in balancing, and its limit if it said so."
+    )
     tunnels: int = Field(description="Tunnels of its agent that take requests.")
     published: bool = Field(description="Whether discovery makes it reachable as `<service>.<domain>`.")
     address: str = Field(description="Where its agent dialled from.")
@@ -77,6 +84,7 @@ class Instance(BaseModel):
             since=datetime.fromtimestamp(state.since, UTC),
             healthy=state.healthy,
             total=state.total,
+            ejected=state.ejected,
             draining=draining_of(state),
             in_flight=in_flight,
             capacity=state.capacity,
@@ -91,9 +99,16 @@ class Instance(BaseModel):
 
 def health_of(state: InstanceState) -> Health:
     """Return how an instance is."""
+    if state.reconnecting:
+        return "reconnecting"
     if state.healthy:
         return "healthy"
     return "unhealthy" if state.total else "starting"
+
+
+def is_healthy(state: InstanceState) -> bool:
+    """Say whether an instance counts as healthy."""
+    return health_of(state) == "healthy"
 
 
 def draining_of(state: InstanceState) -> Literal["operator", "agent"] | None:
@@ -117,6 +132,7 @@ class InstanceCount(BaseModel):
                     "by": {"service": "web", "release": "v1"},
                     "instances": 3,
                     "healthy": 2,
+                    "reconnecting": 0,
                     "draining": 1,
                     "capacity": 300,
                 }
@@ -127,6 +143,7 @@ class InstanceCount(BaseModel):
     by: dict[str, str | None] = Field(description="What they have in common; null: they have no such label.")
     instances: int = Field(description="How many there are.")
     healthy: int = Field(description="Those that are healthy.")
+    reconnecting: int = Field(description="Those that are expected back.")
     draining: int = Field(description="Those that are to get no new requests.")
     capacity: int = Field(description="The sum of their capacities.")
 

@@ -17,7 +17,7 @@ from app.management.warning import facts_of
 from edge.port import InstanceState
 
 from .repository import DrainRepository
-from .schemas import InstanceCount, draining_of
+from .schemas import InstanceCount, draining_of, is_healthy
 
 __all__ = ["InstanceService", "counted"]
 
@@ -35,7 +35,8 @@ def counted(instances: Iterable[InstanceState], keys: Sequence[str]) -> list[Ins
         InstanceCount(
             by=dict(zip(keys, values, strict=True)),
             instances=len(group),
-            healthy=sum(1 for one in group if one.healthy),
+            healthy=sum(1 for one in group if is_healthy(one)),
+            reconnecting=sum(1 for one in group if one.reconnecting),
             draining=sum(1 for one in group if draining_of(one) is not None),
             capacity=sum(one.capacity for one in group),
         )

@@ -29,6 +29,7 @@ class Service(BaseModel):
                     "host": "web.localhost",
                     "instances": 3,
                     "healthy": 2,
+                    "reconnecting": 0,
                     "draining": 1,
                     "capacity": 300,
                     "in_flight": 7,
@@ -46,6 +47,7 @@ class Service(BaseModel):
     )
     instances: int = Field(description="How many there are.")
     healthy: int = Field(description="Those that are healthy.")
+    reconnecting: int = Field(description="Those whose last tunnel has broken, and that are expected back.")
     draining: int = Field(description="Those that are to get no new requests.")
     capacity: int = Field(description="The sum of their capacities.")
     in_flight: int = Field(description="Requests that run now.")

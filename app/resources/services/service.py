@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.management.context import Management
-from app.resources.instances.schemas import draining_of
+from app.resources.instances.schemas import draining_of, is_healthy
 from edge.port import InstanceState
 
 from .schemas import Service, ZoneCount
@@ -32,7 +32,8 @@ async def shown(management: Management, services: dict[str, list[InstanceState]]
             name=name,
             host=f"{name}.{management.domain}" if any(one.publish for one in instances) else None,
             instances=len(instances),
-            healthy=sum(1 for one in instances if one.healthy),
+            healthy=sum(1 for one in instances if is_healthy(one)),
+            reconnecting=sum(1 for one in instances if one.reconnecting),
             draining=sum(1 for one in instances if draining_of(one) is not None),
             capacity=sum(one.capacity for one in instances),
             in_flight=load.services.get(name, 0),
@@ -58,5 +59,5 @@ def _zones(instances: Iterable[InstanceState]) -> dict[str, ZoneCount]:
     for one in instances:
         zone = zones.setdefault(one.zone, ZoneCount(instances=0, healthy=0))
         zone.instances += 1
-        zone.healthy += bool(one.healthy)
+        zone.healthy += is_healthy(one)
     return dict(sorted(zones.items()))

@@ -25,6 +25,7 @@ class Service(Model):
     host: str | None = Field(default=None, description="The host that discovery serves it under.")
     instances: int
     healthy: int
+    reconnecting: int = Field(default=0, description="Those that are expected back.")
     draining: int
     capacity: int
     in_flight: int = Field(description="Requests that run now.")
@@ -41,10 +42,11 @@ class Instance(Model):
     agent: str
     labels: dict[str, str]
     zone: str
-    health: str = Field(description="`healthy`, `unhealthy`, or `starting`: it has not reported yet.")
+    health: str = Field(description="`healthy`, `unhealthy`, `starting` or `reconnecting`.")
     since: datetime = Field(description="When its health last changed.")
     healthy: int = Field(description="Upstreams that take requests.")
     total: int = Field(description="Upstreams.")
+    ejected: bool = Field(default=False, description="Whether the edge leaves it out for a while.")
     draining: str | None = Field(
         default=None, description="Who wants it to get no new requests: `operator`, `agent`, nobody."
     )
@@ -64,6 +66,7 @@ class InstanceCount(Model):
     by: dict[str, str | None] = Field(description="What they have in common; None: no such label.")
     instances: int
     healthy: int
+    reconnecting: int = Field(default=0, description="Those that are expected back.")
     draining: int
     capacity: int
 

@@ -35,6 +35,7 @@ def test_an_instance_is_shown_as_the_edge_knows_it(console: Console) -> None:
         "since": "1970-01-01T00:00:01.500000Z",
         "healthy": 1,
         "total": 1,
+        "ejected": False,
         "draining": None,
         "in_flight": 3,
         "capacity": 100,
@@ -146,3 +147,15 @@ def test_a_viewer_looks_at_instances_and_does_nothing_to_them(console: Console, 
     console.connect(*FLEET)
     assert console.get("/v1/instances/web.a", role=Role.VIEWER).status_code == 200
     problem(console.post(f"/v1/instances/web.a:{action}", None, role=Role.VIEWER), 403, "forbidden")
+
+
+def test_one_that_is_expected_back_counts_and_is_not_healthy(console: Console) -> None:
+    away = instance("web", agent_id="d", tunnels=0, reconnecting=True)
+    console.connect(instance("web", agent_id="a"), away, instance("web", agent_id="e", ejected=True))
+    found = {one["id"]: one for one in console.get("/v1/instances").json()["items"]}
+    assert (found["web.d"]["health"], found["web.d"]["draining"]) == ("reconnecting", None)
+    assert ids(console, health="reconnecting") == ["web.d"]
+    assert [found[name]["ejected"] for name in ("web.a", "web.e")] == [False, True]
+    service = console.get("/v1/services/web").json()
+    assert (service["instances"], service["healthy"], service["reconnecting"]) == (3, 2, 1)
+    assert service["zones"] == {"": {"instances": 3, "healthy": 2}}

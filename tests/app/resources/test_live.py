@@ -25,6 +25,7 @@ def test_services_are_the_sums_of_their_instances(console: Console) -> None:
         "host": "web.localhost",
         "instances": 2,
         "healthy": 1,
+        "reconnecting": 0,
         "draining": 0,
         "capacity": 200,
         "in_flight": 4,

@@ -35,7 +35,10 @@ def list_instances(
         str | None, Argument(metavar="[SELECTOR]", help="Only those that it picks, service=web,release=v2")
     ] = None,
     health: Annotated[
-        str | None, Option("--health", metavar="HEALTH", help="Only healthy, unhealthy or starting ones.")
+        str | None,
+        Option(
+            "--health", metavar="HEALTH", help="Only those: healthy, unhealthy, starting or reconnecting."
+        ),
     ] = None,
     drained: Annotated[
         bool, Option("--drained", help="Those that operators have drained, connected or not.")
