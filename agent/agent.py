@@ -36,7 +36,7 @@ from .config import AgentSettings
 from .health import HealthWatch
 from .inspection import inspect
 from .link import Link
-from .load import LoadMeter, is_noticeable
+from .load import LoadMeter
 from .tunnel import AgentTunnel
 from .upstream import Service, UpstreamTimes
 
@@ -108,7 +108,6 @@ class Agent:
         self._stopping = False
         self._meter = LoadMeter()
         self._load: Load | None = None
-        self._load_told = self.report()
 
     @property
     def tunnels(self) -> list[AgentTunnel]:
@@ -222,18 +221,13 @@ class Agent:
         )
 
     async def _watch_load(self) -> None:
-        loop = asyncio.get_running_loop()
-        told_at = loop.time()
         while True:
             # Not in step with others, of which an edge has thousands.
             await asyncio.sleep(LOAD_LOOK * random.uniform(0.9, 1.1))  # noqa: S311
             self._load = self._meter.look()
             report = self.report()
-            now = loop.time()
-            if is_noticeable(self._load_told, report) or now - told_at >= LOAD_INTERVAL:
-                self._load_told, told_at = report, now
-                for tunnel in self._one_tunnel_an_edge():
-                    tunnel.send_report()
+            for tunnel in self._one_tunnel_an_edge():
+                tunnel.refresh_report(report, LOAD_INTERVAL)
 
     def _one_tunnel_an_edge(self) -> list[AgentTunnel]:
         return list({link.edge: link.tunnel for link in self.links if link.tunnel is not None}.values())

@@ -27,6 +27,7 @@ from h2s.messages import (
 from h2s.wire import ERROR_FIELD, SERVICE_FIELD
 
 from .forward import Forward
+from .load import is_noticeable
 from .relay import Relay
 from .upstream import Service
 
@@ -68,6 +69,7 @@ class AgentTunnel:
         self._sync_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
         self._reported_at = -REPORT_PAUSE
+        self._reported: Report | None = None
         self._acked: asyncio.Future[None] | None = None
         self._running: set[Forward | Relay] = set()
         self._leaving = False
@@ -105,11 +107,20 @@ class AgentTunnel:
         elif self._report_timer is None:
             self._send_report()
 
+    def refresh_report(self, report: Report, max_age: float) -> None:
+        """Send one if `report`, which is how things are now, differs noticeably from the last, or that is older."""
+        last = self._reported
+        if last is None or self._report_timer is not None:
+            return
+        if is_noticeable(last, report) or self._loop.time() - self._reported_at >= max_age:
+            self.send_report()
+
     def _send_report(self) -> None:
         self._report_timer = None
         if self._sync is not None:
             self._reported_at = self._loop.time()
-            self._sync.send(AgentMessage(report=self._report()))
+            self._reported = report = self._report()
+            self._sync.send(AgentMessage(report=report))
 
     async def drain(self, reason: str) -> None:
         """Finish: have the edge open no more streams, let the running ones end, close, and wait until it is closed.

@@ -17,6 +17,7 @@ from h2s.messages import (
     EdgeMessage,
     InspectRequest,
     PollRequest,
+    Report,
     TunnelLimits,
 )
 
@@ -54,6 +55,24 @@ async def test_changes_in_quick_succession_are_one_report_and_the_last_is_never_
     await until(lambda: edge.messages)
     assert edge.messages == [AgentMessage(report=REPORT)]
     assert live_timers() == []
+
+
+@in_loop
+async def test_report_is_refreshed_against_what_was_sent_not_against_what_was_to_be() -> None:
+    """A report that waits says how things are when it goes out, which may be over at the next look."""
+    edge = await EdgeEnd().start()
+    busy = Report(instances=[REPORT.instances[0].model_copy(update={"in_flight": 1})])
+    edge.agent.refresh_report(REPORT, 1000)
+    await settle()
+    assert edge.messages == []
+    edge.agent._report = lambda: busy
+    edge.agent.refresh_report(busy, 1000)
+    await until(lambda: edge.messages == [AgentMessage(report=busy)])
+    edge.agent._report = lambda: REPORT
+    edge.agent.refresh_report(REPORT, 1000)
+    await until(lambda: edge.messages == [AgentMessage(report=busy), AgentMessage(report=REPORT)])
+    edge.agent.refresh_report(REPORT, 0)
+    await until(lambda: len(edge.messages) == 3)
 
 
 @in_loop
