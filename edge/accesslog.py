@@ -3,6 +3,9 @@
 Lines are collected for a moment and written by a thread of their own; when the reader of the log is so slow that too
 much waits, or a line cannot be written at all, lines are dropped and counted rather than requests delayed, and the
 count is written as soon as there is room. Each of the two threads has numbers that only it changes.
+
+A line is put together of texts that are kept: of what most lines have in common as JSON, of the time up to the second.
+Numbers with decimals are whole numbers of their last place, which are cheaper to write.
 """
 
 from __future__ import annotations
@@ -14,12 +17,12 @@ import threading
 import time
 from json.encoder import encode_basestring_ascii as quote
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Final
 
 from .message import Request
 from .registry import Instance
 
-__all__ = ["AccessLog"]
+__all__ = ["AccessLog", "Entry"]
 
 FLUSH_INTERVAL = 0.05
 """Seconds that a line may wait."""
@@ -29,26 +32,36 @@ CLOSE_TIMEOUT = 2.0
 """Seconds in which what is left is written at the end."""
 
 
-class Entry(Protocol):
-    """What a line says: a finished exchange, or a request that went no further than the ingress."""
+class Entry:
+    """What a line says: of a request that went no further than the ingress, or of an exchange, which is its heir."""
 
-    request: Request
-    request_id: bytes
-    status: int
-    error: str
-    """Why it went wrong; empty when it did not."""
-    bytes_in: int
-    bytes_out: int
-    retries: int
-    service_name: str
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "error",
+        "instance",
+        "request",
+        "request_id",
+        "retries",
+        "service_name",
+        "status",
+        "upstream_time",
+    )
 
-    @property
-    def instance(self) -> Instance | None:
+    def __init__(self, request: Request, request_id: bytes) -> None:
+        self.request = request
+        self.request_id = request_id
+        self.status = 0
+        self.error = ""
+        """Why it went wrong; empty when it did not."""
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.retries = 0
+        self.service_name = ""
+        self.instance: Instance | None = None
         """Who answered."""
-
-    @property
-    def upstream_time(self) -> float | None:
-        """Seconds that the instance took to begin its answer."""
+        self.upstream_time: float | None = None
+        """Seconds from opening the stream to the response's head."""
 
 
 class AccessLog:
@@ -58,7 +71,6 @@ class AccessLog:
         """Write to `fd`: columns for people, or JSON lines for programs."""
         self._fd = fd
         self._human = human
-        self._format = _human_line if human else _json_line
         self._lines: list[str] = []
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
@@ -79,11 +91,11 @@ class AccessLog:
         self._writer = threading.Thread(target=self._write_batches, name="access-log", daemon=True)
         self._writer.start()
 
-    def log(self, exchange: Entry, duration: float) -> None:
+    def log(self, entry: Entry, duration: float) -> None:
         """Log a finished exchange, or a refused request, that took `duration` seconds at the edge."""
         if not self._lines:
             self._loop.call_later(FLUSH_INTERVAL, self._flush)
-        self._lines.append(self._format(exchange, duration))
+        self._lines.append(_human_line(entry, duration) if self._human else _json_line(entry, duration))
 
     def close(self) -> None:
         """Write what is left and stop the thread."""
@@ -158,55 +170,73 @@ def _quote(text: bytes | str) -> str:
     return found
 
 
-def _json_line(exchange: Entry, duration: float) -> str:
-    request = exchange.request
-    instance = exchange.instance
-    upstream = exchange.upstream_time
-    upstream_ms = "null" if upstream is None else f"{upstream * 1000:.2f}"
-    service = _quote(exchange.service_name) if exchange.service_name else "null"
+def _json_line(entry: Entry, duration: float) -> str:
+    request = entry.request
+    instance = entry.instance
+    upstream = entry.upstream_time
+    upstream_ms = "null" if upstream is None else _milliseconds(upstream)
+    service = _quote(entry.service_name) if entry.service_name else "null"
     agent = _quote(instance.agent.agent_id) if instance is not None else "null"
-    error = f',"error":{quote(exchange.error)}' if exchange.error else ""
+    error = f',"error":{quote(entry.error)}' if entry.error else ""
     return (
-        f'{{"event":"request","time":"{_now()}","method":{_quote(request.method)},'
+        f'{{"event":"request","time":"{_clock.now()}","method":{_quote(request.method)},'
         f'"host":{_quote(request.authority)},"path":{_quote(request.path)},'
-        f'"status":{exchange.status},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
-        f'"duration_ms":{duration * 1000:.2f},"upstream_ms":{upstream_ms},"service":{service},"instance":{agent},'
+        f'"status":{entry.status},"bytes_in":{entry.bytes_in},"bytes_out":{entry.bytes_out},'
+        f'"duration_ms":{_milliseconds(duration)},"upstream_ms":{upstream_ms},"service":{service},"instance":{agent},'
         f'"client":{_quote(request.peer)},"protocol":"HTTP/{request.version}",'
-        f'"retries":{exchange.retries},"request_id":"{exchange.request_id.decode()}"{error}}}\n'
+        f'"retries":{entry.retries},"request_id":"{entry.request_id.decode()}"{error}}}\n'
     )
 
 
-def _human_line(exchange: Entry, duration: float) -> str:
-    request = exchange.request
-    instance = exchange.instance
-    to = f"{exchange.service_name}@{instance.agent.agent_id}" if instance is not None else "-"
-    upstream = exchange.upstream_time
+def _human_line(entry: Entry, duration: float) -> str:
+    request = entry.request
+    instance = entry.instance
+    to = f"{entry.service_name}@{instance.agent.agent_id}" if instance is not None else "-"
+    upstream = entry.upstream_time
     beyond = "" if upstream is None else f" ({upstream * 1000:.1f} ms upstream)"
-    error = f"  {exchange.error}" if exchange.error else ""
+    error = f"  {entry.error}" if entry.error else ""
     line = (
-        f"{_now()[11:23]} {exchange.status} {_text(request.method):<7} {_text(request.authority)}{_text(request.path)}"
-        f"  {exchange.bytes_in}/{exchange.bytes_out} B  {duration * 1000:.1f} ms{beyond}  {to}"
-        f"  {exchange.request_id.decode()}{error}"
+        f"{_clock.now()[11:23]} {entry.status} {_text(request.method):<7} "
+        f"{_text(request.authority)}{_text(request.path)}"
+        f"  {entry.bytes_in}/{entry.bytes_out} B  {duration * 1000:.1f} ms{beyond}  {to}"
+        f"  {entry.request_id.decode()}{error}"
     )
     return "".join(char if char.isprintable() else "?" for char in line) + "\n"
 
 
 def _missing_line(count: int, *, human: bool) -> str:
     if human:
-        return f"{_now()[11:23]} {count} requests are missing here: the log was not read fast enough\n"
-    return f'{{"event":"access_log_dropped","time":"{_now()}","lines":{count}}}\n'
+        return f"{_clock.now()[11:23]} {count} requests are missing here: the log was not read fast enough\n"
+    return f'{{"event":"access_log_dropped","time":"{_clock.now()}","lines":{count}}}\n'
 
 
-_second = ""
-_second_at = -1
+_TWO_DIGITS: Final = [f"{number:02d}" for number in range(100)]
+_THREE_DIGITS: Final = [f"{number:03d}" for number in range(1000)]
 
 
-def _now() -> str:
-    """Return the time in UTC with milliseconds; the part that changes once a second is kept."""
-    global _second, _second_at
-    now = time.time()
-    whole = int(now)
-    if whole != _second_at:
-        _second_at = whole
-        _second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{_second}.{int((now - whole) * 1000):03d}Z"
+def _milliseconds(seconds: float) -> str:
+    """Return a time as milliseconds with two decimals."""
+    hundredths = int(seconds * 100_000 + 0.5)
+    return f"{hundredths // 100}.{_TWO_DIGITS[hundredths % 100]}"
+
+
+class _Clock:
+    """The time in UTC with milliseconds; the part that changes once a second is kept."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def now(self) -> str:
+        """Return the time as RFC 3339 has it."""
+        milliseconds = int(time.time() * 1000)
+        second = milliseconds // 1000
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._text}.{_THREE_DIGITS[milliseconds % 1000]}Z"
+
+
+_clock: Final = _Clock()

@@ -26,6 +26,7 @@ from h2s.errors import ErrorCode, NoFreeStream
 from h2s.window import WindowGrowth
 from h2s.wire import ERROR_FIELD, INTERNAL_PREFIX
 
+from .accesslog import Entry
 from .balance import pick_tunnel, way_to
 from .failure import BROKEN_OFF, NEVER_SENT, REFUSED, TUNNEL_LOST, agent_failure, client_answer
 from .forwarded import tunnel_fields, tunnel_trailers, without_internal
@@ -49,7 +50,7 @@ CLIENT_GONE_STATUS = 499
 """Logged when the client left before its answer was complete (nginx's number for it)."""
 
 
-class Exchange:
+class Exchange(Entry):
     """One request in flight; an `edge.message.Inbound` and an `h2s.connection.Stream`."""
 
     __slots__ = (
@@ -72,34 +73,14 @@ class Exchange:
         "_stream_id",
         "_tried",
         "_tunnel",
-        "bytes_in",
-        "bytes_out",
-        "error",
-        "instance",
         "opened_at",
-        "request",
-        "request_id",
-        "retries",
-        "service_name",
-        "status",
-        "upstream_time",
     )
 
     def __init__(
         self, gateway: EdgeGateway, request: Request, downstream: Downstream, request_id: bytes
     ) -> None:
-        self.request = request
-        self.request_id = request_id
-        self.status = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.error = ""
-        self.retries = 0
-        self.service_name = ""
-        self.instance: Instance | None = None
+        super().__init__(request, request_id)
         self.opened_at = 0.0
-        self.upstream_time: float | None = None
-        """Seconds from opening the stream to the response's head."""
         self._gateway = gateway
         self._downstream = downstream
         self._destination: Destination | None = None

@@ -7,11 +7,10 @@ import random
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from h2s.budget import Budget
 
-from .accesslog import AccessLog
+from .accesslog import AccessLog, Entry
 from .exchange import Exchange
 from .message import Downstream, Request
 from .port import DURATION_BOUNDS
@@ -56,22 +55,6 @@ class PlaneCounters:
         if key not in requests and len(requests) >= MAX_SERIES:
             key = (OTHER_SERVICES, hundreds)
         requests[key] = requests.get(key, 0) + 1
-
-
-@dataclass(slots=True)
-class RefusedRequest:
-    """A request that went no further than the ingress, as the access log takes it."""
-
-    request: Request
-    status: int
-    error: str
-    request_id: bytes
-    service_name: str = ""
-    instance: None = None
-    upstream_time: None = None
-    bytes_in: int = 0
-    bytes_out: int = 0
-    retries: int = 0
 
 
 class EdgeGateway:
@@ -129,7 +112,9 @@ class EdgeGateway:
 
     def refused(self, request: Request, status: int, code: str) -> bytes:
         """Count and log a request that an ingress answers by itself; return its id."""
-        entry = RefusedRequest(request, status, code, self._next_id())
+        entry = Entry(request, self._next_id())
+        entry.status = status
+        entry.error = code
         self._record(entry)
         return entry.request_id
 
@@ -137,13 +122,13 @@ class EdgeGateway:
         self._id += 1
         return f"{self._id_prefix}-{self._id:x}".encode()
 
-    def _record(self, exchange: Exchange | RefusedRequest) -> None:
-        duration = self.time() - exchange.request.started
+    def _record(self, entry: Entry) -> None:
+        duration = self.time() - entry.request.started
         counters = self.counters
-        counters.count(exchange.service_name, exchange.status // 100)
+        counters.count(entry.service_name, entry.status // 100)
         counters.duration_buckets[bisect_left(DURATION_BOUNDS, duration)] += 1
         counters.duration_sum += duration
-        counters.bytes_in += exchange.bytes_in
-        counters.bytes_out += exchange.bytes_out
+        counters.bytes_in += entry.bytes_in
+        counters.bytes_out += entry.bytes_out
         if self._access_log is not None:
-            self._access_log.log(exchange, duration)
+            self._access_log.log(entry, duration)
