@@ -106,9 +106,8 @@ class Forward:
         self._retried = False
         self._over = False
 
-    @classmethod
+    @staticmethod
     def begin(
-        cls,
         connection: Connection,
         stream_id: int,
         fields: Fields,
@@ -122,7 +121,7 @@ class Forward:
         It is never over before this returns. When it is, it has left `connection` and calls `on_done`, exactly once;
         the end of the response may then still be queued in the connection.
         """
-        forward = cls(
+        forward = Forward(
             connection,
             stream_id,
             service=service,

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from h2s.connection import Connection, Stream
-from h2s.control import INSPECT, POLL, SYNC, CallServer, Channel, Code, Duplex, Unary, control_nonce
+from h2s.control import INSPECT, POLL, SYNC, CallServer, Channel, Code, Duplex, Unary
 from h2s.engine.session import Fields, Goaway
 from h2s.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from h2s.messages import (
@@ -24,7 +24,7 @@ from h2s.messages import (
     Report,
     Welcome,
 )
-from h2s.wire import ERROR_FIELD, SERVICE_FIELD
+from h2s.wire import CONTROL_FIELD, ERROR_FIELD, SERVICE_FIELD
 
 from .forward import Forward
 from .load import is_noticeable
@@ -145,9 +145,10 @@ class AgentTunnel:
     ) -> Stream | None:
         """A control call, or a request for one of the services."""
         self.connection = connection
-        if control_nonce(fields) is not None:
+        name, is_call = _addressee(fields)
+        if is_call:
             return self._on_call(connection, stream_id, fields, end_stream)
-        service = self._services.get(_service_of(fields))
+        service = self._services.get(name)
         if service is None:
             head = [(b":status", b"502"), (ERROR_FIELD, b"no-such-service")]
             connection.send_head(stream_id, head, end_stream=True)
@@ -238,8 +239,13 @@ class AgentTunnel:
             self.connection.close_when_sent(ErrorCode.NO_ERROR, b"the agent is leaving")
 
 
-def _service_of(fields: Fields) -> bytes:
+def _addressee(fields: Fields) -> tuple[bytes, bool]:
+    """Return the service that a request is for, and whether it claims to be a control call."""
+    service = b""
+    is_call = False
     for name, value in fields:
         if name == SERVICE_FIELD:
-            return value
-    return b""
+            service = service or value
+        elif name == CONTROL_FIELD:
+            is_call = True
+    return service, is_call

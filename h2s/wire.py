@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = [
     "ALPN",
     "CONTROL_FIELD",
@@ -42,13 +44,13 @@ FRAME_HEADER_SIZE = 9
 REGISTER_PATH = b"/h2s.v1.Registration/Register"
 CONTROL_PATH = b"/h2s.v1.Control/"
 
-INTERNAL_PREFIX = b"h2s-"
+INTERNAL_PREFIX: Final = b"h2s-"
 """Fields between edge and agent start with this; both ends delete such fields from outside."""
-CONTROL_FIELD = b"h2s-control"
+CONTROL_FIELD: Final = b"h2s-control"
 """Carries the tunnel's nonce and marks a control stream."""
-SERVICE_FIELD = b"h2s-service"
+SERVICE_FIELD: Final = b"h2s-service"
 """Names the service a request is for."""
-ERROR_FIELD = b"h2s-error"
+ERROR_FIELD: Final = b"h2s-error"
 """In a response that the agent made itself: why the app could not answer."""
 ERROR_DETAIL_FIELD = b"h2s-error-detail"
 

@@ -83,7 +83,10 @@ class Channel(PieceProtocol):
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Write to the upstream; look at `write_paused` afterwards."""
-        self.transport.writelines(pieces)
+        if len(pieces) == 1:
+            self.transport.write(pieces[0])
+        else:
+            self.transport.writelines(pieces)
 
     def write_eof(self) -> None:
         """End this direction. TLS cannot end but one of them here: the upstream has a while to end the other."""

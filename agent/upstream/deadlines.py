@@ -19,12 +19,13 @@ T = TypeVar("T")
 class DeadlineQueue(Generic[T]):
     """Things that each run out `timeout` seconds after they were added; `on_expired` is then called with them."""
 
-    __slots__ = ("_deadlines", "_on_expired", "_timeout", "_timer")
+    __slots__ = ("_deadlines", "_loop", "_on_expired", "_timeout", "_timer")
 
     def __init__(self, timeout: float, on_expired: Callable[[T], None]) -> None:
         self._timeout = timeout
         self._on_expired = on_expired
         self._deadlines: dict[T, float] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -35,7 +36,9 @@ class DeadlineQueue(Generic[T]):
 
     def add(self, item: T) -> None:
         """Start the time of `item`, anew if it is there already."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()  # asked once: each time costs a system call
         self._deadlines.pop(item, None)
         deadline = self._deadlines[item] = loop.time() + self._timeout
         if self._timer is None:
@@ -57,7 +60,8 @@ class DeadlineQueue(Generic[T]):
             self._timer = None
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        assert loop is not None
         self._timer = None
         now = loop.time()
         expired = []

@@ -65,8 +65,8 @@ class Pool:
 
         The exchange hears `on_channel` or `on_upstream_error`, unless it calls `cancel` before.
         """
-        loop = asyncio.get_running_loop()
         if self._closed:
+            loop = asyncio.get_running_loop()
             loop.call_soon(exchange.on_upstream_error, UpstreamRefused("the agent is stopping"))
             return
         while not fresh and len(self.idle):
@@ -75,7 +75,7 @@ class Pool:
                 exchange.on_channel(channel)
                 return
             channel.drop()
-        self._connecting[exchange] = loop.create_task(self._connect(exchange))
+        self._connecting[exchange] = asyncio.get_running_loop().create_task(self._connect(exchange))
 
     def cancel(self, exchange: Exchange) -> None:
         """Stop connecting for `exchange`, which hears nothing more of it."""

@@ -8,30 +8,34 @@ announced: `Framing` turns pieces of the body into pieces of the connection and 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from h2s.engine.session import Fields
 from h2s.fields import HOP_BY_HOP, without_hop_by_hop
+from h2s.http1 import MalformedMessage, join_fields
 
 from .errors import MalformedRequest
 from .upgrade import Upgrade
 
 __all__ = ["Framing", "INTERNAL_PREFIX", "RequestHead", "encode_request"]
 
-INTERNAL_PREFIX = b"h2s-"
+INTERNAL_PREFIX: Final = b"h2s-"
 """Fields that edge and agent say to each other, and to nobody else."""
 
-IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """RFC 9110 §9.2.2."""
-EXPECTS_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+EXPECTS_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 """Methods whose lack of a body is said with a length of 0 (RFC 9110 §8.6)."""
 
 _PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 _FRAMING = frozenset({b"host", b"content-length", b"te"})
-_SPECIAL = _PSEUDO | _FRAMING | HOP_BY_HOP | {b"cookie"}
+_SPECIAL: Final = _PSEUDO | _FRAMING | HOP_BY_HOP | {b"cookie"}
 _NEVER_UPGRADED = frozenset((b"h2c", b"h2"))
 """Protocols in which an edge's rules for requests would end."""
-_NOT_OF_UPGRADE = (b"content-length:", b"sec-websocket-key:")
-_START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~\x80-\xff]+ HTTP/1\.1\r\nHost: [!-~\x80-\xff]+\r\n")
+_NOT_OF_UPGRADE: Final = (b"content-length", b"sec-websocket-key")
+_is_start: Final = re.compile(
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~\x80-\xff]+ HTTP/1\.1\r\nHost: [!-~\x80-\xff]+\r\n"
+).fullmatch
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z/-]+")
 
 
@@ -100,52 +104,57 @@ def encode_request(fields: Fields, *, end_stream: bool, host: bytes) -> RequestH
 
     Raises MalformedRequest when it would not be exactly one well-framed request.
     """
-    lines = [b""]
+    kept: Fields = []
     special: dict[bytes, bytes] = {}
     cookies: list[bytes] = []
-    cookie_line = 0
-    for name, value in fields:
+    cookie_at = 0
+    for field in fields:
+        name, value = field
         if name not in _SPECIAL:
-            if not name.startswith(INTERNAL_PREFIX):
-                lines.append(b"%b: %b\r\n" % (name, value))
+            if name[:4] != INTERNAL_PREFIX:
+                kept.append(field)
         elif name == b"cookie":
             cookies.append(value)
             if len(cookies) == 1:
-                cookie_line = len(lines)
-                lines.append(b"")
+                cookie_at = len(kept)
+                kept.append(field)
         else:
             if name == b"content-length":
                 if name in special:
                     if special[name] != value:
                         raise MalformedRequest("more than one content-length")
                     continue
-                lines.append(b"content-length: %b\r\n" % value)
+                kept.append(field)
             special[name] = value
-    if cookies:
-        lines[cookie_line] = b"cookie: %b\r\n" % b"; ".join(cookies)
+    if len(cookies) > 1:
+        kept[cookie_at] = b"cookie", b"; ".join(cookies)
+    more = b""
     upgrade = _upgrade(special)
     if upgrade is not None:
-        lines = [line for line in lines if not line.startswith(_NOT_OF_UPGRADE)]
-        lines.append(upgrade.lines)
+        kept = [field for field in kept if field[0] not in _NOT_OF_UPGRADE]
+        more = upgrade.lines
     elif special.get(b"te", b"").lower() == b"trailers":
-        lines.append(b"TE: trailers\r\nConnection: TE\r\n")
+        more = b"TE: trailers\r\nConnection: TE\r\n"
     method = b"GET" if upgrade is not None else special.get(b":method", b"")
     length = None if upgrade is not None else _length(special, end_stream=end_stream)
-    lines[0] = _start(special, method=method, host=host)
+    start = _start(special, method=method, host=host)
     if upgrade is None and b"content-length" not in special:
         if not end_stream:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
+            more += b"Transfer-Encoding: chunked\r\n"
         elif method in EXPECTS_BODY:
-            lines.append(b"Content-Length: 0\r\n")
-    lines.append(b"\r\n")
-    return RequestHead(b"".join(lines), method=method, length=length, upgrade=upgrade)
+            more += b"Content-Length: 0\r\n"
+    try:
+        data = b"".join((start, join_fields(kept), more, b"\r\n"))
+    except MalformedMessage as error:
+        raise MalformedRequest(str(error)) from None
+    return RequestHead(data, method=method, length=length, upgrade=upgrade)
 
 
 def _start(special: dict[bytes, bytes], *, method: bytes, host: bytes) -> bytes:
     target = special.get(b":path", b"")
     authority = special.get(b":authority") or special.get(b"host") or host
     start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method, target, authority)
-    if _START.fullmatch(start) is None:
+    if _is_start(start) is None:
         raise MalformedRequest("the method, path or authority is not one of HTTP/1.1")
     return start
 

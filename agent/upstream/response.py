@@ -25,6 +25,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
+from typing import Final
 
 from h2s.engine.session import Fields
 from h2s.fields import HOP_BY_HOP
@@ -36,16 +38,17 @@ from .upgrade import Upgrade
 
 __all__ = ["Body", "Event", "Head", "Informational", "ResponseReader", "Trailers"]
 
-MAX_HEAD = 64 * 1024
+MAX_HEAD: Final = 64 * 1024
 """Bytes of a head or of a trailer section."""
-MAX_INFORMATIONAL = 64
+MAX_INFORMATIONAL: Final = 64
 """1xx responses before the final one."""
-FIELD_OVERHEAD = 32
+FIELD_OVERHEAD: Final = 32
 """What HTTP/2 counts for a field beside its name and value (RFC 9113 §6.5.2)."""
 
-_STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([0-9]{3})(?: [\t\x20-\x7e\x80-\xff]*)?")
-_PREFIX = b"HTTP/"
-_DROPPED = HOP_BY_HOP | {b"te"}
+_STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([0-9]{3})(?: [\t\x20-\x7e\x80-\xff]*)?")
+_PREFIX: Final = b"HTTP/"
+LETTER_H: Final = ord("H")
+_DROPPED: Final = HOP_BY_HOP | {b"te"}
 """Fields that end at the agent; `te` speaks of requests."""
 
 
@@ -109,6 +112,14 @@ class State(Enum):
     DONE = "done"
 
 
+# In compiled code a constant is found faster than an attribute of an Enum.
+_HEAD: Final = State.HEAD
+_BODY: Final = State.BODY
+_UNTIL_CLOSE: Final = State.UNTIL_CLOSE
+_RAW: Final = State.RAW
+_DONE: Final = State.DONE
+
+
 class ResponseReader:
     """Reads the response to one request, made with `method` and perhaps with a wish to upgrade."""
 
@@ -133,7 +144,7 @@ class ResponseReader:
         """The upstream has switched protocols: what comes from then on is raw."""
         self._method = method
         self._upgrade = upgrade
-        self._state = State.HEAD
+        self._state = _HEAD
         self._unread = b""
         """Bytes of a head, of a chunk's size or of trailers that are not whole yet."""
         self._scanned = 0
@@ -146,12 +157,12 @@ class ResponseReader:
     @property
     def complete(self) -> bool:
         """Whether the response has ended as its framing says."""
-        return self._state is State.DONE
+        return self._state is _DONE
 
     @property
     def reusable(self) -> bool:
         """Whether the connection may carry another request."""
-        return self._state is State.DONE and self._keep_alive and not self._surplus
+        return self._state is _DONE and self._keep_alive and not self._surplus
 
     def feed(self, data: bytes) -> list[Event]:
         """Read bytes and return what they mean. Raises UpstreamInvalid; the connection is then of no more use."""
@@ -162,7 +173,7 @@ class ResponseReader:
         events: list[Event] = []
         at = 0
         try:
-            while self._state is State.HEAD and at < len(data):
+            while self._state is _HEAD and at < len(data):
                 at = self._skip_empty_lines(data, at)
                 end = self._find_head(data, at)
                 if end < 0:
@@ -178,12 +189,12 @@ class ResponseReader:
     def eof(self) -> list[Event]:
         """Take the end of the connection. Raises UpstreamClosed when it comes before the response's end."""
         state = self._state
-        if state is State.DONE:
+        if state is _DONE:
             return []
-        if state is State.RAW or state is State.UNTIL_CLOSE:
-            self._state = State.DONE
+        if state is _RAW or state is _UNTIL_CLOSE:
+            self._state = _DONE
             return [Body(b"", True)]
-        if state is State.BODY:
+        if state is _BODY:
             raise UpstreamClosed("the upstream closed the connection in the middle of its response")
         raise UpstreamClosed("the upstream closed the connection before its response")
 
@@ -191,6 +202,8 @@ class ResponseReader:
 
     def _skip_empty_lines(self, data: bytes, at: int) -> int:
         """Skip empty lines in front of a head; they may belong to what came before on this connection."""
+        if data[at] == LETTER_H:
+            return at
         while data.startswith((b"\r\n", b"\n"), at):
             self._surplus = True
             at = data.find(b"\n", at) + 1
@@ -217,17 +230,12 @@ class ResponseReader:
     def _read_head(self, data: bytes, at: int, end: int, events: list[Event]) -> None:
         """Read a head: 1xx, 101 or final."""
         line_end = data.find(b"\r\n", at)
-        match = _STATUS_LINE.fullmatch(data, at, line_end)
-        if match is None:
-            raise UpstreamInvalid("not an HTTP/1.1 response: Expected HTTP/, a version and a status")
-        status = match[3]
-        if match[1] != b"1" or match[2] not in (b"0", b"1") or status < b"100":
-            version = f"{match[1].decode()}.{match[2].decode()}"
-            raise UpstreamInvalid(f"not an HTTP/1.1 response: version {version}, status {int(status)}")
+        line = data[at:line_end]
+        status, is_1_1 = _usual_lines.get(line) or _read_status_line(line)
         fields = split_fields(data, line_end + 2, end - 2)
         _check_size(fields, end - at, "a head")
         if status >= b"200":
-            self._on_final(status, fields, events, is_1_1=match[2] == b"1")
+            self._on_final(status, fields, events, is_1_1=is_1_1)
         elif status == b"101":
             self._on_switching(fields, events)
         else:
@@ -244,7 +252,7 @@ class ResponseReader:
             raise UpstreamInvalid(refusal)
         head = _for_tunnel(b"200", fields, without_length=True)
         events.append(Head([field for field in head if field[0] != b"sec-websocket-accept"], False))
-        self._state = State.RAW
+        self._state = _RAW
         self.upgraded = True
 
     def _on_final(self, status: bytes, fields: Fields, events: list[Event], *, is_1_1: bool) -> None:
@@ -279,24 +287,24 @@ class ResponseReader:
         # A 304 may say how long its body would be (RFC 9110 §15.4.5), a 204 may not (§8.6).
         events.append(Head(_for_tunnel(status, fields, without_length=status == b"204"), done))
         if done:
-            self._state = State.DONE
+            self._state = _DONE
         elif chunked or length is not None:
-            self._state = State.BODY
+            self._state = _BODY
             self._decoder = ChunkedDecoder(MAX_HEAD) if chunked else LengthDecoder(int(length or b"0"))
         else:
-            self._state = State.UNTIL_CLOSE
+            self._state = _UNTIL_CLOSE
             self._keep_alive = False
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 
     def _read_rest(self, data: bytes, at: int, events: list[Event]) -> None:
         """Read what stands behind the heads, from `at` on."""
-        if self._state is State.BODY:
+        if self._state is _BODY:
             at = self._read_body(data, at, events)
-        elif self._state is not State.DONE and self._state is not State.HEAD and at < len(data):
+        elif self._state is not _DONE and self._state is not _HEAD and at < len(data):
             events.append(Body(data[at:] if at else data, False))
             return
-        if self._state is State.DONE and at < len(data):
+        if self._state is _DONE and at < len(data):
             self._surplus = True
 
     def _read_body(self, data: bytes, at: int, events: list[Event]) -> int:
@@ -309,7 +317,7 @@ class ResponseReader:
                 events.append(Body(content, False))
             self._unread = data[end:]
             return len(data)
-        self._state = State.DONE
+        self._state = _DONE
         trailers = self._trailers(decoder.trailers)
         last = events[-1] if events else None
         if content or not (trailers or isinstance(last, Head)):
@@ -327,6 +335,25 @@ class ResponseReader:
         return _sendable(fields, without_length=True)
 
 
+_usual_lines: Final = {
+    b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()): (b"%d" % status.value, True)
+    for status in HTTPStatus
+}
+"""Status lines as most upstreams write them: most responses are spared the regular expression."""
+
+
+def _read_status_line(line: bytes) -> tuple[bytes, bool]:
+    """Return the status, and whether the version is 1.1. Raises UpstreamInvalid."""
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise UpstreamInvalid("not an HTTP/1.1 response: Expected HTTP/, a version and a status")
+    status = match[3]
+    if match[1] != b"1" or match[2] not in (b"0", b"1") or status < b"100":
+        version = f"{match[1].decode()}.{match[2].decode()}"
+        raise UpstreamInvalid(f"not an HTTP/1.1 response: version {version}, status {int(status)}")
+    return status, match[2] == b"1"
+
+
 def _check_size(fields: Fields, size: int, what: str) -> None:
     """Hold a section of `size` bytes to `MAX_HEAD`, counted as HTTP/2 counts."""
     if size + FIELD_OVERHEAD * len(fields) > MAX_HEAD and (
@@ -335,8 +362,12 @@ def _check_size(fields: Fields, size: int, what: str) -> None:
         raise UpstreamInvalid(f"{what} of more than {MAX_HEAD} bytes")
 
 
+_usual_members: Final = {b"keep-alive": [b"keep-alive"], b"close": [b"close"], b"Keep-Alive": [b"keep-alive"]}
+
+
 def _members(value: bytes) -> list[bytes]:
-    return [option.strip(b" \t") for option in value.lower().split(b",")]
+    usual = _usual_members.get(value)
+    return [option.strip(b" \t") for option in value.lower().split(b",")] if usual is None else usual
 
 
 def _for_tunnel(status: bytes, fields: Fields, *, without_length: bool) -> Fields:
@@ -347,6 +378,6 @@ def _sendable(fields: Fields, *, without_length: bool) -> Fields:
     """Return what goes on of a section whose octets are fit for HTTP/2."""
     dropped = _DROPPED | {b"content-length"} if without_length else _DROPPED
     for name, value in fields:
-        if name == b"connection":
+        if name == b"connection" and value != b"keep-alive":
             dropped = dropped.union(_members(value))
     return [field for field in fields if field[0] not in dropped and field[0][:4] != INTERNAL_PREFIX]

@@ -17,5 +17,5 @@ class UpstreamTimes:
     """The response's head must come within this time of the end of the request."""
     idle: float = 60.0
     """A connection that nothing uses is closed after this time."""
-    max_idle: int = 64
+    max_idle: int = 512
     """Connections kept for reuse, for each upstream."""

@@ -169,6 +169,12 @@ def test_head_that_would_not_be_one_request_is_refused(method: bytes, path: byte
         head(method, path, authority=authority)
 
 
+@pytest.mark.parametrize("value", [b"a\r\nx: y", b"a\nb", b"a\rb"])
+def test_field_that_would_break_out_of_its_line_is_refused(value: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        head(b"GET", b"/", (b"a", value))
+
+
 def test_websocket_upgrade_has_a_key_of_our_own() -> None:
     fields = connect(
         b"websocket",
