@@ -21,7 +21,7 @@ DATA_PATH = """
     h2s/http1: body errors lines
     edge: accesslog balance exchange failure fieldset forwarded gateway instance message problem registry routing
     edge: waiting
-    edge/ingress: deadline head http1 http1_exchange http2 http2_exchange response rules wire
+    edge/ingress: context deadline head http1 http1_exchange http2 http2_exchange response rules turn wire
     agent: forward tunnel
     agent/upstream: channel deadlines errors pool request response service
 """

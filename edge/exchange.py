@@ -19,7 +19,7 @@ tunnel closes, and what is owed is counted in the budget. One that queues toward
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from h2s.engine.session import Fields
 from h2s.errors import ErrorCode, NoFreeStream
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
-MAX_RETRIES = 2
+MAX_RETRIES: Final = 2
 
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """RFC 9110 §9.2.2."""
 
 CLIENT_GONE_STATUS = 499
@@ -286,16 +286,17 @@ class Exchange(Entry):
 
     def on_informational(self, fields: Fields) -> None:
         """Pass a 1xx head on."""
-        self._downstream.send_informational(int(fields[0][1]), without_internal(fields[1:]))
+        self._downstream.send_informational(status_of(fields), without_internal(fields[1:]))
 
     def on_head(self, fields: Fields, end_stream: bool) -> None:
         """Pass the response's head on, or act on the agent's word that there is none."""
         self.upstream_time = self._gateway.time() - self.opened_at
-        status = int(fields[0][1])
+        status = status_of(fields)
         kept = []
         for field in fields[1:]:
-            if field[0].startswith(INTERNAL_PREFIX):
-                if field[0] == ERROR_FIELD:
+            name = field[0]
+            if name[:4] == INTERNAL_PREFIX:
+                if name == ERROR_FIELD:
                     self._on_agent_error(fields, is_over=end_stream and self._request_ended)
                     return
             else:
@@ -505,3 +506,12 @@ class Exchange(Entry):
             self._stop_waiting()
         self._detach()
         self._gateway.finished(self)
+
+
+_STATUSES: Final = {b"%d" % status: status for status in range(100, 600)}
+
+
+def status_of(fields: Fields) -> int:
+    """Return the status of a response's head."""
+    value = fields[0][1]
+    return _STATUSES.get(value) or int(value)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import AddressValueError, IPv6Address
+from typing import Final
 
 from h2s.engine.session import Fields
 from h2s.fields import HOP_BY_HOP
@@ -30,10 +31,10 @@ __all__ = [
     "public_trailers",
 ]
 
-RESERVED_PREFIX = b"h2s-"
+RESERVED_PREFIX: Final = b"h2s-"
 """Names that start like this belong to the tunnel (docs/protocol.md)."""
 
-CONNECTION_FIELDS = HOP_BY_HOP | {b"host", b"te"}
+CONNECTION_FIELDS: Final = HOP_BY_HOP | {b"host", b"te"}
 """Request fields that are not forwarded as they are: Host is the request's authority, of TE only "trailers" goes on."""
 
 NEVER_UPGRADED = frozenset((b"h2c", b"h2"))
@@ -53,10 +54,14 @@ _NOT_IN_TRAILERS = CONNECTION_FIELDS | {
 }
 
 _LABEL = rb"[A-Za-z0-9_-]{1,63}"
-_AUTHORITY = re.compile(
+_is_authority: Final = re.compile(
     rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|(?=.{1,254}(?::|$))%b(?:\.%b)*\.?)(?::([0-9]{0,5}))?" % (_LABEL, _LABEL)
-)
+).fullmatch
 MAX_PORT = 65_535
+
+_seen: Final[set[bytes]] = set()
+MAX_SEEN: Final = 1024
+"""Authorities that have passed and are remembered, the first that come: most requests are for few hosts."""
 
 
 def check_authority(authority: bytes) -> None:
@@ -64,11 +69,15 @@ def check_authority(authority: bytes) -> None:
 
     Of what RFC 3986 §3.2.2 calls a host only what can be one: labels as in DNS, or an IP address.
     """
-    match = _AUTHORITY.fullmatch(authority)
+    if authority in _seen:
+        return
+    match = _is_authority(authority)
     if match is None or (match[2] and int(match[2]) > MAX_PORT) or (match[1] and not _is_ipv6(match[1])):
         raise Refusal(
             400, "bad_authority", "The host is not a valid host name or address with an optional port."
         )
+    if len(_seen) < MAX_SEEN:
+        _seen.add(authority)
 
 
 def _is_ipv6(text: bytes) -> bool:

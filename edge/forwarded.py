@@ -9,6 +9,7 @@ spelling goes.
 from __future__ import annotations
 
 from itertools import product
+from typing import Final
 
 from h2s.engine.session import Fields
 from h2s.wire import INTERNAL_PREFIX, SERVICE_FIELD
@@ -27,11 +28,11 @@ def _spellings(name: str) -> set[bytes]:
     }
 
 
-_NAMES = frozenset(
+_NAMES: Final = frozenset(
     spelling for name in ("forwarded", "x-real-ip", "x-request-id") for spelling in _spellings(name)
 )
-_BEGINNINGS = frozenset(_spellings("x-forwarded"))
-_BEGINNING = len("x-forwarded")
+_BEGINNINGS: Final = frozenset(_spellings("x-forwarded"))
+_BEGINNING: Final = len("x-forwarded")
 
 
 def is_edge_field(name: bytes) -> bool:

@@ -120,7 +120,7 @@ class EdgeGateway:
 
     def _next_id(self) -> bytes:
         self._id += 1
-        return f"{self._id_prefix}-{self._id:x}".encode()
+        return f"{self._id_prefix}-{self._id}".encode()
 
     def _record(self, entry: Entry) -> None:
         duration = self.time() - entry.request.started

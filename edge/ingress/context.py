@@ -11,6 +11,7 @@ from edge.census import Census
 from edge.message import Gateway
 
 from .limits import IngressLimits
+from .turn import Turn
 
 __all__ = ["Context", "PublicConnection", "PublicConnections"]
 
@@ -67,13 +68,14 @@ class PublicConnections:
 class Context:
     """The gateway, the limits, the open connections, and the clock of the Date field."""
 
-    __slots__ = ("_date", "_second", "connections", "draining", "gateway", "limits")
+    __slots__ = ("_date", "_second", "connections", "draining", "gateway", "limits", "turn")
 
     def __init__(self, gateway: Gateway, limits: IngressLimits) -> None:
         self.gateway = gateway
         self.limits = limits
         self.draining = False
         self.connections = PublicConnections()
+        self.turn = Turn()
         self._second = 0
         self._date = b""
 

@@ -8,6 +8,7 @@ matched here, so that any method passes; `h2s.http1` splits the field lines behi
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from edge.fieldset import (
     CONNECTION_FIELDS,
@@ -31,12 +32,12 @@ from .limits import IngressLimits
 __all__ = ["HeadParser", "RequestHead", "bad_body", "check_unfinished"]
 
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(1\.[01])")
+_is_request_line: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(1\.[01])").fullmatch
 _PROTOCOL = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9]+(?:\.[0-9]+)?")
 _NOT_CONNECTION_SPECIFIC = frozenset((b"content-length", b"expect"))
 """Fields that this edge acts on: listing them in Connection cannot hide them from the app."""
-_NOTED = CONNECTION_FIELDS | {b"content-length", b"expect"}
+_NOTED: Final = CONNECTION_FIELDS | {b"content-length", b"expect"}
 
 
 def check_unfinished(data: bytes, at: int, limits: IngressLimits, *, checked: int = 0) -> None:
@@ -172,7 +173,7 @@ def _bad_line_end() -> Refusal:
 
 
 def _split_request_line(line: bytes) -> tuple[bytes, bytes, str]:
-    match = _REQUEST_LINE.fullmatch(line)
+    match = _is_request_line(line)
     if match is not None:
         return match[1], match[2], "1.1" if match[3] == b"1.1" else "1.0"
     if _OTHER_VERSION.fullmatch(line) and not line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
@@ -220,8 +221,11 @@ def _set_target(request: RequestHead, target: bytes, hosts: list[bytes]) -> None
     """Find authority and path (RFC 9112 §3.2)."""
     if hosts or request.version == "1.1":
         request.authority = rules.one_authority(hosts)
+    if target[:1] == b"/" and b"#" not in target:
+        request.path = target  # the octets are right: the request line has been matched
+        return
     path = target
-    if not target.startswith(b"/") and target != b"*":
+    if target[:1] != b"/" and target != b"*":
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
             raise rules.bad_target("The request target is neither a path nor an absolute http URI.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.message import Inbound
+from edge.message import Downstream, Inbound
 from h2s.engine.session import Fields
 
 from . import response, websocket
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["Http1Exchange"]
 
 
-class Http1Exchange:
+# In compiled code a constant is found faster than an attribute of an Enum.
+_NONE: Final = Framing.NONE
+_LENGTH: Final = Framing.LENGTH
+_CHUNKED: Final = Framing.CHUNKED
+_CLOSE: Final = Framing.CLOSE
+_RAW: Final = Framing.RAW
+
+
+class Http1Exchange(Downstream):
     """The client's side of one exchange (see `edge.message.Downstream`)."""
 
     __slots__ = (
@@ -39,13 +47,11 @@ class Http1Exchange:
 
     inbound: Inbound
     """Who takes the request; gone once the response has ended."""
-    write_ahead: Final = 64 * 1024
-    """What an asyncio transport buffers before it pauses its writer."""
 
     def __init__(self, connection: Http1Connection, head: RequestHead) -> None:
         self._connection = connection
         self._head = head
-        self._framing = Framing.NONE
+        self._framing = _NONE
         self._left = 0
         self.close = not head.keep_alive or head.upgrade is not None
         """The connection ends with this response; bytes behind a refused upgrade may be no HTTP at all."""
@@ -54,6 +60,11 @@ class Http1Exchange:
         """Nothing more is sent: the response has ended, was cut, or its client has gone."""
         self.waiting = False
         """The gateway was told to wait and is owed `on_downstream_drained`."""
+
+    @property
+    def write_ahead(self) -> int:
+        """What an asyncio transport buffers before it pauses its writer."""
+        return 64 * 1024
 
     def send_informational(self, status: int, fields: Fields) -> None:
         """Send a 1xx head; HTTP/1.0 clients know none."""
@@ -69,7 +80,7 @@ class Http1Exchange:
         else:
             self._start(status, fields, end_stream=end_stream)
         self.head_sent = True
-        if self._framing is Framing.RAW:
+        if self._framing is _RAW:
             self._connection.start_tunnel()
         if end_stream:
             self.send_data(b"", end_stream=True)
@@ -81,19 +92,21 @@ class Http1Exchange:
         connection = self._connection
         framing = self._framing
         writable = True
-        if framing is Framing.LENGTH:
+        if framing is _LENGTH:
             self._left -= len(data)
             if self._left < 0 or (end_stream and self._left):
                 self.abort()
                 return True
             if data:
                 writable = connection.write(data)
-        elif framing is Framing.CHUNKED:
+        elif framing is _CHUNKED:
             if data:
-                writable = connection.write(b"%x\r\n" % len(data), data, b"\r\n")
+                connection.write(b"%x\r\n" % len(data))
+                connection.write(data)
+                writable = connection.write(b"\r\n")
             if end_stream:
                 connection.write(b"0\r\n\r\n")
-        elif framing is not Framing.NONE and data:
+        elif framing is not _NONE and data:
             writable = connection.write(data)
         if end_stream:
             self._end()
@@ -103,7 +116,7 @@ class Http1Exchange:
 
     def send_trailers(self, fields: Fields) -> None:
         """Send trailers if the body is chunked, and end the response."""
-        if self._framing is Framing.CHUNKED and not self.ended:
+        if self._framing is _CHUNKED and not self.ended:
             self._connection.write(response.encode_trailers(fields))
             self._end()
         else:
@@ -117,7 +130,7 @@ class Http1Exchange:
 
     def pause_request(self) -> None:
         """Take no more of the body from the client."""
-        if not self.ended or self._framing is Framing.RAW:
+        if not self.ended or self._framing is _RAW:
             self._connection.pause_request(self)
 
     def resume_request(self) -> None:
@@ -137,18 +150,18 @@ class Http1Exchange:
         if status == 204 or length is None:
             fields = response.without_length(fields)
         if status in (204, 304) or self._head.method == b"HEAD":
-            self._framing = Framing.NONE
+            self._framing = _NONE
         elif length is not None:
-            self._framing = Framing.LENGTH
+            self._framing = _LENGTH
             self._left = length
         elif end_stream:
-            self._framing = Framing.LENGTH
+            self._framing = _LENGTH
             lines = b"content-length: 0\r\n"
         elif http10:
-            self._framing = Framing.CLOSE
+            self._framing = _CLOSE
             self.close = True
         else:
-            self._framing = Framing.CHUNKED
+            self._framing = _CHUNKED
             lines = b"transfer-encoding: chunked\r\n"
         if connection.context.stopping or (not connection.request_done and (end_stream or status >= 300)):
             # An answer of that kind to an unfinished request is the end of it: its body will not be wanted.
@@ -166,7 +179,7 @@ class Http1Exchange:
         if self._head.websocket_key:
             dropped.add(b"sec-websocket-accept")
             lines += b"sec-websocket-accept: %b\r\n" % websocket.accept(self._head.websocket_key)
-        self._framing = Framing.RAW
+        self._framing = _RAW
         connection = self._connection
         kept = [field for field in fields if field[0] not in dropped]
         connection.write(response.encode_head(101, kept, connection.context.date(), lines))

@@ -11,9 +11,9 @@ an upgraded connection, on which something has to move either way now and then.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from edge.message import Inbound
+from edge.message import Downstream, Inbound
 from edge.problem import Refusal, problem
 from h2s.engine.session import Fields
 from h2s.errors import ErrorCode
@@ -39,7 +39,7 @@ class Waits(Enum):
     """The client's end of a tunnel of which our direction has ended."""
 
 
-class Http2Exchange:
+class Http2Exchange(Downstream):
     """The client's side of one exchange: an `edge.message.Downstream` and an `h2s.connection.Stream`."""
 
     __slots__ = (
@@ -63,8 +63,6 @@ class Http2Exchange:
     )
 
     inbound: Inbound
-    write_ahead: Final = 64 * 1024
-    """What the session queues for a stream before it pauses its writer."""
 
     def __init__(self, owner: Http2Connection, stream_id: int, *, request_done: bool) -> None:
         self._owner = owner
@@ -90,6 +88,11 @@ class Http2Exchange:
         """The exchange wants no more events."""
 
     # -- edge.message.Downstream ----------------------------------------------------------------------------------
+
+    @property
+    def write_ahead(self) -> int:
+        """What the session queues for a stream before it pauses its writer."""
+        return 64 * 1024
 
     def send_informational(self, status: int, fields: Fields) -> None:
         """Send a 1xx head."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 from http import HTTPStatus
+from typing import Final
 
 from edge.problem import Refusal, problem
 from h2s.engine.session import Fields
@@ -24,7 +25,7 @@ __all__ = [
     "without_length",
 ]
 
-_STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+_STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 
 class Framing(Enum):
@@ -40,10 +41,13 @@ class Framing(Enum):
 
 def body_length(fields: Fields) -> int | None:
     """Return the Content-Length; None if there is none that can be relied on."""
-    found = [value for name, value in fields if name == b"content-length"]
-    if len(found) == 1 and found[0].isdigit():
-        return int(found[0])
-    return None
+    found = None
+    for name, value in fields:
+        if name == b"content-length":
+            if found is not None:
+                return None
+            found = value
+    return int(found) if found is not None and found.isdigit() else None
 
 
 def without_length(fields: Fields) -> Fields:

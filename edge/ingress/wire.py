@@ -66,15 +66,15 @@ class Wire(PieceProtocol):
         """End the connection at once."""
         raise NotImplementedError
 
-    def write(self, *parts: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         """Write in this turn of the loop, together with what else is written in it. False: wait for resume."""
-        self._out.extend(parts)
-        self._out_size += sum(map(len, parts))
+        self._out.append(data)
+        self._out_size += len(data)
         if self._out_size >= FLUSH_SIZE:
             self._flush()
         elif not self._flush_scheduled and not self._holding:
             self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+            self.context.turn.flush_soon(self)
         return self._writable
 
     def pause_writing(self) -> None:
@@ -104,8 +104,12 @@ class Wire(PieceProtocol):
         if isinstance(peername, tuple):
             self.peer = str(peername[0])
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was collected; called at the end of the turn."""
         self._flush_scheduled = False
+        self._flush()
+
+    def _flush(self) -> None:
         out = self._out
         if out:
             if not self._transport.is_closing():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge import fieldset
 from edge.fieldset import check_authority, is_withheld, public_trailers
 from edge.problem import Refusal
 
@@ -35,12 +36,23 @@ NO_HOSTS = [
 @pytest.mark.parametrize("authority", HOSTS)
 def test_a_host_with_an_optional_port_is_an_authority(authority: bytes) -> None:
     check_authority(authority)
+    check_authority(authority)
 
 
 @pytest.mark.parametrize("authority", NO_HOSTS)
-def test_anything_else_is_refused(authority: bytes) -> None:
-    with pytest.raises(Refusal):
-        check_authority(authority)
+def test_anything_else_is_refused_each_time(authority: bytes) -> None:
+    for _ in range(2):
+        with pytest.raises(Refusal):
+            check_authority(authority)
+
+
+def test_of_many_authorities_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[bytes] = set()
+    monkeypatch.setattr(fieldset, "_seen", seen)
+    monkeypatch.setattr(fieldset, "MAX_SEEN", 8)
+    for number in range(20):
+        check_authority(b"%d.example" % number)
+    assert len(seen) == 8
 
 
 @pytest.mark.parametrize("name", [b"h2s-control", b"h2s-", b"h2s_control", b"content_length", b"_"])
