@@ -22,8 +22,8 @@ DATA_PATH = """
     edge: accesslog balance exchange failure fieldset forwarded gateway instance message problem registry routing
     edge: waiting
     edge/ingress: context deadline head http1 http1_exchange http2 http2_exchange response rules turn wire
-    agent: forward tunnel
-    agent/upstream: channel deadlines errors pool request response service
+    agent: forward relay tunnel
+    agent/upstream: channel deadlines errors heads pool request response service trunk
 """
 """Modules that every request passes through. `h2s.engine.session` and `edge.pools` cannot be among them: the native
 engine inherits from the first, and the second needs weak references."""
