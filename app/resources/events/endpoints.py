@@ -86,4 +86,4 @@ async def follow_events(
     `data_plane_down`. `lost` is the last to one who does not keep up.
     """
     after = None if last_event_id is None else int(last_event_id)
-    return StreamingResponse(EventService(work).stream(after), media_type="text/event-stream")
+    return StreamingResponse(await EventService(work).follow(after), media_type="text/event-stream")

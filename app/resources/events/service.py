@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,15 +83,23 @@ class EventService:
         work = self.work
         return work.management.credentials.is_good(work.principal.id, datetime.now(UTC))
 
-    async def stream(self, after: int | None) -> AsyncIterator[bytes]:
+    async def follow(self, after: int | None) -> AsyncIterator[bytes]:
+        """Begin a stream, and return what it is made of. Raises Unavailable and DatabaseUnavailable.
+
+        What keeps a stream from beginning is known before anything of it is returned, so that the answer can say it.
+        """
+        stream = self.stream(after)
+        return _from(await anext(stream), stream)
+
+    async def stream(self, after: int | None) -> AsyncGenerator[bytes, None]:
         """Yield server-sent events: those after `after`, if it is given, and then what happens."""
         with self.work.management.hub.listen() as listener:
+            missed = [] if after is None else await self.missed(after)
             yield b": welcome\n\n"
             last = after or 0
-            if after is not None:
-                for row in await self.missed(after):
-                    last = row.id
-                    yield _encode(told(row))
+            for row in missed:
+                last = row.id
+                yield _encode(told(row))
             while not (listener.lost and listener.queue.empty()):
                 if not self._may_listen:
                     return
@@ -105,6 +114,13 @@ class EventService:
                 if one.id is None or one.id > last:
                     yield _encode(one)
             yield _encode(Told("lost", {}))
+
+
+async def _from(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for part in rest:
+            yield part
 
 
 def _encode(one: Told) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.database import DatabaseUnavailable
 from app.management import hub as hub_module
 from app.management.context import Work
 from app.management.credentials import Principal, Role
@@ -15,7 +16,7 @@ from app.management.problem import Unavailable
 from app.resources.events import service as service_module
 from app.resources.events.service import EventService
 from tests.app.console import Console
-from tests.app.resources.test_routes import SHOP, fields
+from tests.app.resources.test_routes import SHOP, fields, problem
 
 
 def test_every_change_is_told_with_who_what_before_and_after(any_console: Console) -> None:
@@ -108,7 +109,7 @@ def test_a_silent_stream_gives_signs_of_life(console: Console, monkeypatch: pyte
     async def main() -> None:
         stream = streaming(console).stream(None)
         assert [await anext(stream), await anext(stream)] == [b": welcome\n\n", b": still here\n\n"]
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         assert not console.management.hub.has_listeners
 
     console.run(main())
@@ -152,6 +153,22 @@ def test_one_that_does_not_keep_up_is_let_go(monkeypatch: pytest.MonkeyPatch) ->
             hub.tell(Told("audit", {}))
         assert listener.lost
         assert listener.queue.qsize() == 2
+
+
+def test_what_keeps_a_stream_from_beginning_is_its_answer(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "MAX_LISTENERS", 0)
+    problem(console.get("/v1/events/stream"), 503, "too_many_listeners")
+    monkeypatch.setattr(hub_module, "MAX_LISTENERS", 1)
+
+    async def gone(*_: object) -> None:
+        raise DatabaseUnavailable("it is locked")
+
+    monkeypatch.setattr(EventService, "missed", gone)
+    refused = console.get("/v1/events/stream", headers={"Last-Event-ID": "1"})
+    problem(refused, 503, "database_unavailable")
+    assert not console.management.hub.has_listeners
 
 
 def test_listeners_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:

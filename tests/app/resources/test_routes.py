@@ -146,12 +146,12 @@ def test_weights_change_in_one_step(any_console: Console) -> None:
 
 def test_half_a_surrogate_pair_is_refused_wherever_it_comes(console: Console) -> None:
     console.post("/v1/routes", SHOP)
-    json = {"headers": {"Content-Type": "application/json"}}
-    weights = console.request("PATCH", "/v1/routes/shop/weights", content=b'{"\\ud800": 1}', **json)
+    json = {"Content-Type": "application/json"}
+    weights = console.request("PATCH", "/v1/routes/shop/weights", content=b'{"\\ud800": 1}', headers=json)
     problem(weights, 422, "invalid")
     for member in (b'"headers": [["\\ud800", ""]]', b'"headers": [["a", "\\ud800"]]', b'"client": "\\ud800"'):
         body = b'{"host": "a.example", ' + member + b"}"
-        problem(console.request("POST", "/v1/routes:explain", content=body, **json), 422, "invalid")
+        problem(console.request("POST", "/v1/routes:explain", content=body, headers=json), 422, "invalid")
 
 
 def test_what_is_only_suspicious_succeeds_with_a_warning(console: Console) -> None:
