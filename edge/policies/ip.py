@@ -21,6 +21,8 @@ __all__ = ["IpRule", "Networks"]
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
+MAPPED_PREFIX = 96
+"""Bits before an IPv4 address that is mapped into IPv6 (::ffff:192.0.2.1)."""
 MAX_FORWARDED = 32
 """Proxies in a row whose word is taken: more are no chain that anyone has built."""
 
@@ -34,6 +36,11 @@ def _check_network(text: str) -> str:
         ) from None
     if "/" in text and ip_network(text, strict=False).network_address != ip_address(text.partition("/")[0]):
         raise ValueError(f"{text!r} has bits set behind its prefix: write {network}")
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if (
+        mapped is not None and network.prefixlen >= MAPPED_PREFIX
+    ):  # clients' addresses are looked up as IPv4, too
+        network = IPv4Network((mapped, network.prefixlen - MAPPED_PREFIX))
     return str(network)
 
 

@@ -56,6 +56,13 @@ def test_only_allowed_addresses_come_in_and_deny_wins() -> None:
     assert not refused("198.51.100.1", deny=("192.0.2.7",))
 
 
+def test_ipv4_networks_that_are_mapped_into_ipv6_are_ipv4() -> None:
+    for peer in ("192.0.2.7", "::ffff:192.0.2.7"):
+        assert refused(peer, deny=("::ffff:192.0.2.0/120",))
+        assert not refused(peer, allow=("::ffff:192.0.2.7",))
+    assert IpRule(type="ip", deny=("::ffff:0:0/96",)).deny == ("0.0.0.0/0",)
+
+
 def test_a_client_without_an_address_does_not_come_in() -> None:
     assert refused("", allow=("0.0.0.0/0",))
     assert refused("", deny=("192.0.2.7",))
