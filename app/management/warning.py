@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,10 +45,13 @@ def selector_warnings(
 ) -> list[ApiWarning]:
     """Look at selectors, each with the path of its field, beside the instances that there are."""
     known = [facts_of(instance) for instance in instances]
+    index: defaultdict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for one in known:
+        for pair in one.items():
+            index[pair].append(one)
     warnings = []
     for field, text in selectors:
-        selector = Selector.parse(text)
-        services = sorted({one["service"] for one in known if selector.matches(one)})
+        services = _services(Selector.parse(text), known, index)
         if not services:
             warnings.append(
                 ApiWarning(code="matches_nothing", field=field, detail=f"no instance matches {text} now")
@@ -62,3 +66,13 @@ def selector_warnings(
                 )
             )
     return warnings
+
+
+def _services(
+    selector: Selector, known: Sequence[dict[str, str]], index: Mapping[tuple[str, str], list[dict[str, str]]]
+) -> list[str]:
+    """Return the services that a selector picks from, having looked at the fewest instances that it takes."""
+    some = min((index.get(pair, []) for pair in selector.pairs), key=len, default=known)
+    if selector.services is not None and len(selector.services) == 1:
+        return list(selector.services) if any(map(selector.matches, some)) else []
+    return sorted({one["service"] for one in some if selector.matches(one)})
