@@ -10,7 +10,7 @@ from typing import Protocol
 
 __all__ = ["Budget", "Holder"]
 
-DEFAULT_LIMIT = 64 * 1024 * 1024
+DEFAULT_LIMIT = 48 * 1024 * 1024
 
 
 class Holder(Protocol):

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
 _REVOKED = ("token_revoked", "The token 'api-1f2e3d4c' is revoked for good.", "Make a new one.")
 _LAST = (
     "last_admin_token",
-    "The token 'admin-1f2e3d4c' is the last with the role admin.",
+    "The token 'admin-1f2e3d4c' is the last one with the role admin that does not expire.",
     "Make another one first.",
 )
 

@@ -71,6 +71,8 @@ class TokenService:
             if "description" in patch.model_fields_set:
                 row.description = patch.description or ""
             if "expires" in patch.model_fields_set:
+                if patch.expires is not None:
+                    await _keep_an_admin(row, change)
                 row.expires = patch.expires
             if shown(row) != before:
                 row.version = change.n
@@ -93,14 +95,7 @@ class TokenService:
                     row.version = change.n
                     change.record("update", _kind(row), row.id, before=before, after=shown(row))
                 return
-            if isinstance(row, ApiTokenRow) and row.role == Role.ADMIN:
-                others = await TokenRepository(change.session).other_admins(row.id, change.now)
-                if not others:
-                    raise Conflict(
-                        f"The token {token_id!r} is the last with the role admin.",
-                        code="last_admin_token",
-                        hint="Make another one first.",
-                    )
+            await _keep_an_admin(row, change)
             row.revoked, row.version = change.now, change.n
             await change.session.flush()
             change.record("revoke", _kind(row), row.id, before=before, after=shown(row))
@@ -129,6 +124,18 @@ class TokenService:
             created=change.now,
         )
         return row, token.encode()
+
+
+async def _keep_an_admin(row: TokenRow, change: Change) -> None:
+    """See that a token can go, or end, without leaving the edge without an admin some day. Raises Conflict."""
+    if not isinstance(row, ApiTokenRow) or row.role != Role.ADMIN or row.expires is not None:
+        return
+    if not await TokenRepository(change.session).other_admins(row.id):
+        raise Conflict(
+            f"The token {row.id!r} is the last one with the role admin that does not expire.",
+            code="last_admin_token",
+            hint="Make another one that does not expire first.",
+        )
 
 
 def _api(body: ApiTokenInput, change: Change) -> tuple[ApiTokenRow, str]:

@@ -102,6 +102,16 @@ def test_the_last_admin_token_stays(any_console: Console) -> None:
     problem(api.delete(second), 409, "last_admin_token")
 
 
+def test_no_edge_is_left_with_admins_that_expire_alone(any_console: Console) -> None:
+    api = any_console
+    first = api.post("/v1/tokens", API | {"role": "admin"}).headers["location"]
+    problem(api.patch(first, {"expires": "2099-01-01T00:00:00Z"}), 409, "last_admin_token")
+    admin = API | {"role": "admin", "expires": "2099-01-01T00:00:00Z"}
+    second = api.post("/v1/tokens", admin).headers["location"]
+    problem(api.delete(first), 409, "last_admin_token")
+    assert api.delete(second).status_code == 204
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.EDITOR])
 def test_tokens_are_for_admins(console: Console, role: Role) -> None:
     problem(console.get("/v1/tokens", role=role), 403, "forbidden")
