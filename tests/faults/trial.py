@@ -21,7 +21,7 @@ from enum import Enum
 from tests.e2e.programs import eventually
 
 from .load import CLIENTS, Load, Trouble
-from .site import Gauge, Needs, Site
+from .site import TUNNELS, Gauge, Needs, Site
 
 __all__ = ["Fault", "Promise", "Trial", "broken_promises", "trial"]
 
@@ -31,8 +31,8 @@ PATIENCE = 10.0
 """Seconds above which a request has waited for something that will not happen."""
 HANGS = 3
 """Requests of one client that a hung app can cost."""
-DESCRIPTORS = 2 * CLIENTS
-"""Idle connections to an app more or less are no leak: one for each request at once, and each that is tried again."""
+DESCRIPTORS = CLIENTS + 2 * TUNNELS
+"""Idle connections to an app more or less are no leak, nor is the second descriptor of a tunnel (`h2s.ahead`)."""
 MEMORY = 6_000_000
 """Bytes that a program may hold more at the end than half way through many rounds: an allocator's moods."""
 FIRST_TIMES = 64_000_000
