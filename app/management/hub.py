@@ -13,6 +13,8 @@ from .problem import Unavailable
 __all__ = ["Hub", "Listener", "Told"]
 
 MAX_LISTENERS = 100
+MAX_OF_ONE_TOKEN = 25
+"""Of these; so nobody can keep all others out."""
 QUEUE = 10_000
 """Events that a listener may be behind: a crowd of agents comes at once."""
 
@@ -32,6 +34,8 @@ class Told:
 class Listener:
     """One that listens."""
 
+    token: str
+    """The id of the token that it listens with."""
     queue: asyncio.Queue[Told | None] = field(default_factory=lambda: asyncio.Queue(QUEUE))
     """None is the end."""
     lost: bool = False
@@ -71,11 +75,13 @@ class Hub:
             listener.put(None)
 
     @contextmanager
-    def listen(self) -> Iterator[Listener]:
-        """Give a listener. Raises Unavailable when there are too many."""
+    def listen(self, token: str) -> Iterator[Listener]:
+        """Give a listener. Raises Unavailable when there are too many, in all or with this token."""
         if self._closed or len(self._listeners) >= MAX_LISTENERS:
             raise Unavailable("Too many listen to events.", code="too_many_listeners")
-        listener = Listener()
+        if sum(listener.token == token for listener in self._listeners) >= MAX_OF_ONE_TOKEN:
+            raise Unavailable("Too many listen to events with this token.", code="too_many_listeners")
+        listener = Listener(token)
         self._listeners.add(listener)
         try:
             yield listener

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from h2s.engine.session import Fields
 from h2s.fields import HOP_BY_HOP
@@ -48,8 +48,18 @@ def _check_value(text: str) -> str:
     return text
 
 
+def _each_name_once(value: object) -> object:
+    """Names are the same in any case: of two that differ by it alone one would be lost."""
+    names = [name.lower() for name in value if isinstance(name, str)] if isinstance(value, Mapping) else []
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is given twice: names of fields are the same in any case")
+    return value
+
+
 FieldName = Annotated[str, AfterValidator(_check_name)]
 FieldValue = Annotated[str, Field(max_length=8192), AfterValidator(_check_value)]
+FieldValues = Annotated[dict[FieldName, FieldValue], Field(max_length=64), BeforeValidator(_each_name_once)]
 Edits = Callable[[Fields], Fields]
 
 
@@ -63,12 +73,12 @@ class FieldEdits(Spec):
     remove: Annotated[tuple[FieldName, ...], Field(max_length=64)] = Field(
         default=(), description="Every field of these names goes.", examples=[["server"]]
     )
-    set: Annotated[dict[FieldName, FieldValue], Field(max_length=64)] = Field(
+    set: FieldValues = Field(
         default={},
         description="One field with this value in place of all of its name.",
         examples=[{"x-frame-options": "DENY"}],
     )
-    add: Annotated[dict[FieldName, FieldValue], Field(max_length=64)] = Field(
+    add: FieldValues = Field(
         default={}, description="One more field with this value.", examples=[{"vary": "accept"}]
     )
 

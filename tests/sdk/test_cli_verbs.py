@@ -171,6 +171,9 @@ def test_request_is_explained(on_edge: Run, client: Client) -> None:
     assert "answer  404 no_route, from the edge itself" in refused.out
     assert "passed over, since header x-canary is not there" in refused.out
     assert on_edge("explain", "ftp://x").code == ExitCode.USAGE
+    spaced = on_edge("explain", "https://shop.example/a b")
+    assert spaced.code == ExitCode.USAGE
+    assert "%20" in spaced.err
 
 
 def test_events_are_like_a_log(on_edge: Run, client: Client) -> None:

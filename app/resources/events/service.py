@@ -93,7 +93,7 @@ class EventService:
 
     async def stream(self, after: int | None) -> AsyncGenerator[bytes, None]:
         """Yield server-sent events: those after `after`, if it is given, and then what happens."""
-        with self.work.management.hub.listen() as listener:
+        with self.work.management.hub.listen(self.work.principal.id) as listener:
             missed = [] if after is None else await self.missed(after)
             yield b": welcome\n\n"
             last = after or 0

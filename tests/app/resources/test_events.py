@@ -148,7 +148,7 @@ def test_one_who_does_not_keep_up_hears_what_waits_and_that_more_is_lost(
 def test_one_that_does_not_keep_up_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "QUEUE", 2)
     hub = Hub()
-    with hub.listen() as listener:
+    with hub.listen("one") as listener:
         for _ in range(3):
             hub.tell(Told("audit", {}))
         assert listener.lost
@@ -174,7 +174,17 @@ def test_what_keeps_a_stream_from_beginning_is_its_answer(
 def test_listeners_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "MAX_LISTENERS", 1)
     hub = Hub()
-    with hub.listen(), pytest.raises(Unavailable), hub.listen():
+    with hub.listen("one"), pytest.raises(Unavailable), hub.listen("one"):
         pass
-    with hub.listen():
+    with hub.listen("one"):
         assert hub.has_listeners
+
+
+def test_one_token_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "MAX_OF_ONE_TOKEN", 1)
+    hub = Hub()
+    with hub.listen("one"):
+        with pytest.raises(Unavailable), hub.listen("one"):
+            pass
+        with hub.listen("other"):
+            assert hub.has_listeners

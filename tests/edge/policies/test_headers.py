@@ -68,6 +68,12 @@ def test_a_value_cannot_be_two(value: str) -> None:
         FieldEdits(set={"x-a": value})
 
 
+@pytest.mark.parametrize("kind", ["set", "add"])
+def test_no_field_is_given_twice_in_different_cases(kind: str) -> None:
+    with pytest.raises(ValidationError, match="x-a is given twice"):
+        FieldEdits.model_validate({kind: {"X-A": "1", "x-a": "2"}})
+
+
 def test_a_field_is_not_both_set_and_added() -> None:
     with pytest.raises(ValidationError, match="do one of the two"):
         FieldEdits(set={"x-a": "1"}, add={"X-A": "2"})

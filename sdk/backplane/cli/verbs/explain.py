@@ -50,6 +50,8 @@ def _question(url: str, method: str, headers: list[str], client: str) -> Questio
     if parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc:
         raise CommandError(f"{url!r} is not a URL: write https://example.com/path", ExitCode.USAGE)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if any(not "!" <= char <= "~" for char in path):
+        raise CommandError(f"{path!r} is no path: write %20 for a space, and the like", ExitCode.USAGE)
     fields = []
     for text in headers:
         separator = "=" if "=" in text.partition(":")[0] or ":" not in text else ":"
