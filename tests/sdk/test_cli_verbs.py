@@ -54,6 +54,7 @@ def test_policy_sets_fields(on_edge: Run, client: Client) -> None:
     [
         (["set", "x"], "a policy needs rules"),
         (["set", "x", "--response-header", "x"], "is not NAME=VALUE"),
+        (["set", "x", "--request-header", "X-A=1", "--request-header", "x-a=2"], "x-a is given twice"),
         (["set", "x", "--allow", "a", "-f", "x"], "a file or rules, not both"),
         (["defaults", "x", "--none"], "names or --none"),
     ],

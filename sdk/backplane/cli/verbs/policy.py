@@ -147,9 +147,18 @@ def _rules(
         rules.append({"type": "ip", **{name: given for name, given in addresses.items() if given}})
     edits = {"request": request, "response": response}
     if any(edits.values()):
-        changes = {name: {"set": dict(map(_field, given))} for name, given in edits.items() if given}
+        changes = {name: {"set": _fields(given)} for name, given in edits.items() if given}
         rules.append({"type": "headers", **changes})
     return rules
+
+
+def _fields(given: list[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, value in map(_field, given):
+        if name in fields:
+            raise CommandError(f"{name} is given twice: a field is set to one value", ExitCode.USAGE)
+        fields[name] = value
+    return fields
 
 
 def _field(text: str) -> tuple[str, str]:
